@@ -1,0 +1,2 @@
+//! The walkprobe command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Records and configuration shared by both sides.
+#![no_std]

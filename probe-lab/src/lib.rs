@@ -1,0 +1,1 @@
+//! Boots a kernel in QEMU and runs a command in it.
