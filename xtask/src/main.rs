@@ -1,2 +1,28 @@
-//! Developer commands.
-fn main() {}
+//! Everything a walkprobe developer runs: `cargo xtask --help`.
+
+mod apt;
+mod build;
+mod build_ebpf;
+mod cache;
+mod cli;
+mod context;
+mod ebpf_stamp;
+mod exec;
+mod kernels;
+mod mirror;
+mod say;
+mod series;
+mod setup;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            say::error(&error);
+            ExitCode::from(cli::EXIT_TROUBLE)
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! apt-get with state of its own: packages of other Debian suites, without touching the machine's sources or lists.
+//!
+//! What is downloaded is checked as always: the release files by the signatures of the installed keyring, the
+//! lists by the release files, the packages by the lists. A suite whose keys are newer than the installed
+//! keyring is reached through the package `debian-archive-keyring` of a suite that the installed one vouches for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache::Cache;
+use crate::mirror::Mirror;
+use crate::{exec, say};
+
+const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Suites that hold kernels or the compiler's sources, oldest first.
+const SUITES: &[&str] = &[
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "trixie-backports",
+    "sid",
+    "experimental",
+];
+/// Suites of the archive of security updates.
+const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
+
+/// Settings on top of the machine's own (which keep its proxies and credentials).
+const SETTINGS: &str = r#"
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "";
+APT::Sandbox::User "root";
+APT::Install-Recommends "false";
+Debug::NoLocking "true";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Post-Invoke;
+"#;
+
+/// One version of a package that can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) package: String,
+    pub(crate) version: String,
+}
+
+/// A private apt.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    folder: PathBuf,
+    conf: PathBuf,
+}
+
+impl Apt {
+    /// The suites of [`SUITES`], whatever this machine runs; packages to look into, not to install.
+    pub(crate) fn all_suites(cache: &Cache) -> Result<Self> {
+        let apt = Self::new(cache, "apt/suites")?;
+        let parts = apt.folder.join("parts");
+        fs::create_dir_all(&parts)?;
+        fs::write(apt.folder.join("status"), "")?;
+        let here = apt.folder.display();
+        apt.configure(&format!(
+            "Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/parts\";\n\
+             Dir::State::status \"{here}/status\";\n"
+        ))?;
+        Ok(apt)
+    }
+
+    /// The suites that this machine installs from, with its own idea of what is installed.
+    pub(crate) fn this_machine(cache: &Cache) -> Result<Self> {
+        let apt = Self::new(cache, "apt/machine")?;
+        apt.configure("")?;
+        Ok(apt)
+    }
+
+    fn new(cache: &Cache, name: &str) -> Result<Self> {
+        if exec::on_path("apt-get").is_none() || !Path::new("/").join(KEYRING).is_file() {
+            bail!("this machine is not Debian, whose packages are fetched here");
+        }
+        let folder = cache.path(name);
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(folder.join(part)).with_context(|| {
+                format!("cannot write to the cache folder {}", folder.display())
+            })?;
+        }
+        let conf = folder.join("apt.conf");
+        Ok(Self { folder, conf })
+    }
+
+    fn configure(&self, more: &str) -> Result<()> {
+        let here = self.folder.display();
+        let text = format!(
+            "{SETTINGS}Dir::State::Lists \"{here}/lists\";\nDir::Cache \"{here}/cache\";\n{more}"
+        );
+        fs::write(&self.conf, text).with_context(|| format!("cannot write {}", self.conf.display()))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("LC_ALL", "C").arg("-c").arg(&self.conf);
+        command
+    }
+
+    /// Whether the lists have been fetched at least once.
+    pub(crate) fn has_lists(&self) -> bool {
+        self.folder.join("updated").is_file()
+    }
+
+    /// Fetches the lists of [`Apt::all_suites`]. A suite that cannot be had is left out, with a note.
+    pub(crate) fn update_suites(&self, cache: &Cache) -> Result<()> {
+        let machine = Self::this_machine(cache)?;
+        let uris = exec::output(machine.command("apt-get").args(["update", "--print-uris"]))?;
+        let mirror = Mirror::from_uris(&uris)?;
+        let own = self.folder.join("keyring").join(KEYRING);
+        let keyring = if own.is_file() {
+            own
+        } else {
+            Path::new("/").join(KEYRING)
+        };
+        self.write_sources(&mirror, &keyring)?;
+        let mut complaint = self.try_update()?;
+        if complaint.contains("NO_PUBKEY") {
+            say::note(
+                "some suites have newer keys: fetching the keyring through those that verify",
+            );
+            self.extend_keyring()?;
+            self.write_sources(&mirror, &self.folder.join("keyring").join(KEYRING))?;
+            complaint = self.try_update()?;
+        }
+        let lists = fs::read_dir(self.folder.join("lists"))?.flatten();
+        if !lists
+            .into_iter()
+            .any(|file| file.file_name().to_string_lossy().contains("_Packages"))
+        {
+            bail!(
+                "no list of Debian packages could be fetched; is this machine online? apt-get said: {complaint}"
+            );
+        }
+        for line in complaint.lines() {
+            say::note(line);
+        }
+        fs::write(self.folder.join("updated"), "")?;
+        Ok(())
+    }
+
+    /// Fetches the lists of [`Apt::this_machine`].
+    pub(crate) fn update(&self) -> Result<()> {
+        exec::output(self.command("apt-get").arg("update"))?;
+        Ok(())
+    }
+
+    /// Runs the update; gives apt's warnings and errors, which are no failure as long as some suite was had.
+    fn try_update(&self) -> Result<String> {
+        let output = self
+            .command("apt-get")
+            .args(["-q", "update"])
+            .output()
+            .context("cannot start apt-get")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        Ok(said
+            .lines()
+            .filter(|line| line.starts_with("E:") || line.starts_with("W:"))
+            .map(|line| format!("{line}\n"))
+            .collect())
+    }
+
+    fn write_sources(&self, mirror: &Mirror, keyring: &Path) -> Result<()> {
+        let line = |base: &str, suite: &str| {
+            format!(
+                "deb [arch=amd64 signed-by={}] {base} {suite} main\n",
+                keyring.display()
+            )
+        };
+        let main = SUITES.iter().map(|suite| line(&mirror.main, suite));
+        let security = SECURITY_SUITES
+            .iter()
+            .map(|suite| line(&mirror.security, suite));
+        fs::write(
+            self.folder.join("sources.list"),
+            main.chain(security).collect::<String>(),
+        )?;
+        Ok(())
+    }
+
+    /// The newest keyring package among the suites that could be verified.
+    fn extend_keyring(&self) -> Result<()> {
+        let scratch = tempfile::tempdir_in(&self.folder)?;
+        let debs = self.download(&["debian-archive-keyring".to_owned()], scratch.path())?;
+        for deb in debs {
+            unpack(&deb, &self.folder.join("keyring"))?;
+        }
+        Ok(())
+    }
+
+    /// All versions of the packages whose names match a regular expression.
+    pub(crate) fn candidates(&self, pattern: &str) -> Result<Vec<Candidate>> {
+        let found =
+            exec::output(
+                self.command("apt-cache")
+                    .args(["search", "--names-only", pattern]),
+            )?;
+        let names: Vec<&str> = found
+            .lines()
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let versions = exec::output(self.command("apt-cache").arg("madison").args(names))?;
+        Ok(versions.lines().filter_map(candidate).collect())
+    }
+
+    /// Downloads packages (`name` or `name=version`) into a folder; gives the files there.
+    pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+        exec::output(
+            self.command("apt-get")
+                .args(["-q", "download"])
+                .args(packages)
+                .current_dir(folder),
+        )?;
+        debs(folder)
+    }
+
+    /// Downloads packages with whatever they need and this machine lacks, installing nothing.
+    pub(crate) fn download_with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let archives = self.folder.join("cache/archives");
+        exec::output(
+            self.command("apt-get")
+                .args([
+                    "-q",
+                    "-y",
+                    "--no-install-recommends",
+                    "--download-only",
+                    "install",
+                ])
+                .args(packages),
+        )?;
+        debs(&archives)
+    }
+}
+
+/// Unpacks a package into a folder.
+pub(crate) fn unpack(deb: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    exec::output(Command::new("dpkg").arg("-x").arg(deb).arg(folder))?;
+    Ok(())
+}
+
+fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut debs: Vec<PathBuf> = fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect();
+    debs.sort();
+    Ok(debs)
+}
+
+/// A line of `apt-cache madison`: ` package | version | source`.
+fn candidate(line: &str) -> Option<Candidate> {
+    let mut columns = line.split('|').map(str::trim);
+    let (package, version, source) = (columns.next()?, columns.next()?, columns.next()?);
+    source.ends_with("Packages").then(|| Candidate {
+        package: package.to_owned(),
+        version: version.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn madison_lines_are_read() {
+        let line = "  rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://m.example/debian trixie-backports/main amd64 Packages";
+        let found = candidate(line);
+        assert_eq!(found.as_ref().map(|c| c.package.as_str()), Some("rust-src"));
+        assert_eq!(
+            found.map(|c| c.version).as_deref(),
+            Some("1.95.0+dfsg1-2~bpo13+1")
+        );
+        assert_eq!(
+            candidate("  linux | 6.1 | http://m.example/debian sid/main Sources"),
+            None
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! `cargo xtask build`: the static release binaries, for guests and for copying to other machines.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::context::Context;
+use crate::workspace::HOST_TARGET;
+use crate::{build_ebpf, exec};
+
+/// Builds the static `walkprobe` with the eBPF object inside; gives its path.
+pub(crate) fn walkprobe(cx: &Context) -> Result<PathBuf> {
+    build_ebpf::ensure(cx)?;
+    binary(cx, "walkprobe", "walkprobe")
+}
+
+/// Builds the static init of guests; gives its path.
+pub(crate) fn guest_init(cx: &Context) -> Result<PathBuf> {
+    binary(cx, "probe-lab", "guest-init")
+}
+
+fn binary(cx: &Context, package: &str, name: &str) -> Result<PathBuf> {
+    let mut cargo = cargo(cx, "build");
+    cargo.args(["--release", "--package", package, "--bin", name]);
+    exec::visible(&mut cargo).with_context(|| format!("{name} could not be built"))?;
+    Ok(target_folder(cx)
+        .join(HOST_TARGET)
+        .join("release")
+        .join(name))
+}
+
+/// Cargo set up to build static binaries.
+pub(crate) fn cargo(cx: &Context, verb: &str) -> Command {
+    let mut cargo = cx.workspace.cargo();
+    cargo
+        .args([verb, "--target", HOST_TARGET])
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env(
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "-C target-feature=+crt-static",
+        )
+        .env("CARGO_TARGET_DIR", target_folder(cx));
+    cargo
+}
+
+/// A target folder of its own, so that a plain `cargo build` stays fresh.
+pub(crate) fn target_folder(cx: &Context) -> PathBuf {
+    cx.workspace.target.join("static")
+}

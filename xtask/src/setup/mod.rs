@@ -1,0 +1,37 @@
+//! `cargo xtask setup`: everything the other commands need, fetched or built once into the cache.
+//!
+//! Each part has an `ensure` function that is quick when the part is there; the other commands call those they need.
+
+mod busybox;
+mod linker;
+mod qemu;
+mod rust_src;
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::{kernels, say, series};
+
+pub(crate) use busybox::ensure as busybox;
+pub(crate) use linker::ensure as linker;
+pub(crate) use qemu::ensure as qemu;
+pub(crate) use rust_src::ensure as rust_src;
+
+/// Makes everything available, and says in one line when nothing was missing.
+pub(crate) fn run(cx: &Context) -> Result<()> {
+    let start = Instant::now();
+    rust_src(cx)?;
+    linker(cx)?;
+    qemu(cx)?;
+    busybox(cx)?;
+    for series in series::DEFAULT {
+        kernels::ensure(cx, series)?;
+    }
+    say::note(format_args!(
+        "setup: all there ({})",
+        say::seconds(start.elapsed())
+    ));
+    Ok(())
+}
