@@ -1,9 +1,35 @@
-//! The eBPF object.
+//! walkprobe's eBPF object: one module per family of kernel functions.
+//!
+//! Each probe has an entry handler that remembers what the operation is about and an exit handler
+//! that finishes it; [`attach`] makes the fentry/fexit and the kprobe/kretprobe program of each
+//! from the same handler. Positions of arguments and offsets of members come in as read-only
+//! globals ([`config`]), never from this source.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
-#[cfg(not(test))]
+mod arch;
+mod attach;
+mod collapse;
+mod config;
+mod context;
+mod counters;
+mod diagnose;
+mod fault;
+mod kernel;
+mod operation;
+mod output;
+mod split;
+mod target;
+mod walk;
+
 #[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // Never reached: the verifier refuses a program in which it could be.
     loop {}
 }
+
+/// The kernel lets only GPL-compatible programs read its memory (`bpf_probe_read_kernel`).
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,156 @@
+//! What user space tells the programs before they are loaded: read-only globals.
+//!
+//! The verifier knows their values, so that a branch that a kernel does not need is not even
+//! checked.
+
+use crate::{plain, probe::PROBES};
+
+/// A position or an offset that this kernel does not have.
+pub const NONE8: u8 = u8::MAX;
+/// An offset that this kernel does not have.
+pub const NONE16: u16 = u16::MAX;
+
+/// Where the arguments of a probed function stand, from the function's BTF prototype.
+///
+/// Positions count from 0; [`NONE8`] where the function has no such argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Arguments {
+    /// Number of arguments: the slot of the return value for fexit.
+    pub count: u8,
+    /// 1 when the function returns a value.
+    pub returns: u8,
+    /// `struct mm_struct *`.
+    pub mm: u8,
+    /// `struct vm_area_struct *`.
+    pub vma: u8,
+    /// `struct vm_fault *`.
+    pub vmf: u8,
+    /// `struct mm_walk *`.
+    pub walk: u8,
+    /// The first virtual address.
+    pub address: u8,
+    /// One past the last virtual address.
+    pub end: u8,
+    /// `FAULT_FLAG_*`, or the error code of a page-fault tracepoint.
+    pub flags: u8,
+    /// `pmd_t *`.
+    pub pmd: u8,
+    /// `bool freeze`.
+    pub freeze: u8,
+    /// The order of the folio to be made.
+    pub order: u8,
+    /// A tracepoint's result field.
+    pub status: u8,
+    /// Keeps the size a multiple of 8.
+    pub reserved: [u8; 3],
+}
+
+impl Arguments {
+    /// No argument is known.
+    pub const NONE: Self = Self {
+        count: 0,
+        returns: 0,
+        mm: NONE8,
+        vma: NONE8,
+        vmf: NONE8,
+        walk: NONE8,
+        address: NONE8,
+        end: NONE8,
+        flags: NONE8,
+        pmd: NONE8,
+        freeze: NONE8,
+        order: NONE8,
+        status: NONE8,
+        reserved: [0; 3],
+    };
+}
+
+/// Byte offsets of kernel structure members, from the kernel's BTF; [`NONE16`] where missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+#[expect(missing_docs, reason = "each field is the offset of the member whose name it bears")]
+pub struct Offsets {
+    pub task_struct_mm: u16,
+    pub task_struct_flags: u16,
+    pub task_struct_tgid: u16,
+    pub mm_struct_owner: u16,
+    pub vm_area_struct_vm_mm: u16,
+    pub vm_area_struct_vm_flags: u16,
+    pub vm_area_struct_vm_file: u16,
+    pub vm_fault_vma: u16,
+    pub vm_fault_address: u16,
+    pub vm_fault_flags: u16,
+    pub mm_walk_ops: u16,
+    pub mm_walk_vma: u16,
+    pub mm_walk_ops_pud_entry: u16,
+    pub mm_walk_ops_pmd_entry: u16,
+    pub mm_walk_ops_pte_entry: u16,
+    pub mm_walk_ops_hugetlb_entry: u16,
+    pub file_f_inode: u16,
+    pub inode_i_sb: u16,
+    pub super_block_s_fs_info: u16,
+    pub hugetlbfs_sb_info_hstate: u16,
+    pub hstate_order: u16,
+    pub reserved: [u16; 3],
+}
+
+impl Offsets {
+    /// No offset is known.
+    pub const NONE: Self = Self {
+        task_struct_mm: NONE16,
+        task_struct_flags: NONE16,
+        task_struct_tgid: NONE16,
+        mm_struct_owner: NONE16,
+        vm_area_struct_vm_mm: NONE16,
+        vm_area_struct_vm_flags: NONE16,
+        vm_area_struct_vm_file: NONE16,
+        vm_fault_vma: NONE16,
+        vm_fault_address: NONE16,
+        vm_fault_flags: NONE16,
+        mm_walk_ops: NONE16,
+        mm_walk_vma: NONE16,
+        mm_walk_ops_pud_entry: NONE16,
+        mm_walk_ops_pmd_entry: NONE16,
+        mm_walk_ops_pte_entry: NONE16,
+        mm_walk_ops_hugetlb_entry: NONE16,
+        file_f_inode: NONE16,
+        inode_i_sb: NONE16,
+        super_block_s_fs_info: NONE16,
+        hugetlbfs_sb_info_hstate: NONE16,
+        hstate_order: NONE16,
+        reserved: [0; 3],
+    };
+}
+
+/// Everything that the programs are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Config {
+    /// Probes whose operations are sent as records, by [`Probe::bit`](crate::probe::Probe::bit).
+    pub stream: u64,
+    /// 1: only operations on processes in the map `TARGETS`.
+    pub filter: u8,
+    /// 1: add each operation to the statistics of its process.
+    pub statistics: u8,
+    /// Keeps the size a multiple of 8.
+    pub reserved: [u8; 6],
+    /// Offsets of structure members.
+    pub offsets: Offsets,
+    /// Arguments of each probe, by probe number.
+    pub arguments: [Arguments; PROBES],
+}
+
+impl Config {
+    /// Nothing is known and nothing is sent.
+    pub const NONE: Self = Self {
+        stream: 0,
+        filter: 0,
+        statistics: 0,
+        reserved: [0; 6],
+        offsets: Offsets::NONE,
+        arguments: [Arguments::NONE; PROBES],
+    };
+}
+
+plain!(Arguments: 16, Offsets: 48, Config: 64 + 16 * PROBES);

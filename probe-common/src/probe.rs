@@ -1,0 +1,182 @@
+//! The logical probes: what walkprobe watches, whatever the kernel's function is called.
+
+/// One thing in the kernel that walkprobe watches.
+///
+/// The number indexes the counters and argument tables in the kernel; it is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Probe {
+    /// A fault in a hugetlb VMA (`hugetlb_fault`, mm/hugetlb.c).
+    HugetlbFault = 0,
+    /// Any fault that needs a page (`handle_mm_fault`, mm/memory.c), hugetlb included.
+    MmFault = 1,
+    /// A fault that tries to map an anonymous THP (`do_huge_pmd_anonymous_page`).
+    ThpFault = 2,
+    /// A write to a write-protected THP (`do_huge_pmd_wp_page`).
+    ThpWpFault = 3,
+    /// A file or shmem fault that tries to map a PMD (`do_set_pmd`).
+    ThpFileFault = 4,
+    /// A NUMA hinting fault on a THP (`do_huge_pmd_numa_page`).
+    ThpNumaFault = 5,
+    /// A PMD leaf replaced by a table of PTEs, or cleared (`__split_huge_pmd_locked`).
+    PmdSplit = 6,
+    /// A large folio split into smaller ones (`__folio_split`).
+    FolioSplit = 7,
+    /// An anonymous range collapsed into a larger folio (`collapse_huge_page`).
+    Collapse = 8,
+    /// A file or shmem range collapsed into a larger folio (`collapse_file`).
+    CollapseFile = 9,
+    /// `madvise(MADV_COLLAPSE)` (`madvise_collapse`).
+    CollapseRequest = 10,
+    /// The generic walker enters a VMA (`__walk_page_range`, mm/pagewalk.c).
+    WalkVma = 11,
+    /// smaps on the generic path, once per PMD entry (`smaps_pte_range`).
+    WalkSmaps = 12,
+    /// smaps on the hugetlb path, once per hugetlb entry (`smaps_hugetlb_range`).
+    WalkSmapsHugetlb = 13,
+    /// pagemap on the generic path, once per PMD entry (`pagemap_pmd_range`).
+    WalkPagemap = 14,
+    /// pagemap on the hugetlb path, once per hugetlb entry (`pagemap_hugetlb_range`).
+    WalkPagemapHugetlb = 15,
+}
+
+/// The number of logical probes, and of rows in the kernel's tables.
+pub const PROBES: usize = 16;
+
+/// A group of probes that people think of together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Page faults on the generic path, of any leaf size.
+    Fault,
+    /// Faults in hugetlb VMAs.
+    Hugetlb,
+    /// Faults that want a PMD leaf in generic mm.
+    Thp,
+    /// PMD and folio splits.
+    Split,
+    /// Collapses into a larger leaf.
+    Collapse,
+    /// Page-table walks.
+    Walk,
+}
+
+impl Family {
+    /// Every family, in the order in which people read them.
+    pub const ALL: [Self; 6] = [
+        Self::Fault,
+        Self::Hugetlb,
+        Self::Thp,
+        Self::Split,
+        Self::Collapse,
+        Self::Walk,
+    ];
+
+    /// The stable lower-case name, used in options, columns and traces.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "fault",
+            Self::Hugetlb => "hugetlb",
+            Self::Thp => "thp",
+            Self::Split => "split",
+            Self::Collapse => "collapse",
+            Self::Walk => "walk",
+        }
+    }
+}
+
+impl Probe {
+    /// Every probe, by number.
+    pub const ALL: [Self; PROBES] = [
+        Self::HugetlbFault,
+        Self::MmFault,
+        Self::ThpFault,
+        Self::ThpWpFault,
+        Self::ThpFileFault,
+        Self::ThpNumaFault,
+        Self::PmdSplit,
+        Self::FolioSplit,
+        Self::Collapse,
+        Self::CollapseFile,
+        Self::CollapseRequest,
+        Self::WalkVma,
+        Self::WalkSmaps,
+        Self::WalkSmapsHugetlb,
+        Self::WalkPagemap,
+        Self::WalkPagemapHugetlb,
+    ];
+
+    /// The stable name, used in reports and traces and as the start of the eBPF programs' names.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HugetlbFault => "hugetlb_fault",
+            Self::MmFault => "mm_fault",
+            Self::ThpFault => "thp_fault",
+            Self::ThpWpFault => "thp_wp_fault",
+            Self::ThpFileFault => "thp_file_fault",
+            Self::ThpNumaFault => "thp_numa_fault",
+            Self::PmdSplit => "pmd_split",
+            Self::FolioSplit => "folio_split",
+            Self::Collapse => "collapse",
+            Self::CollapseFile => "collapse_file",
+            Self::CollapseRequest => "collapse_request",
+            Self::WalkVma => "walk_vma",
+            Self::WalkSmaps => "walk_smaps",
+            Self::WalkSmapsHugetlb => "walk_smaps_hugetlb",
+            Self::WalkPagemap => "walk_pagemap",
+            Self::WalkPagemapHugetlb => "walk_pagemap_hugetlb",
+        }
+    }
+
+    /// The family that the probe belongs to.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self {
+            Self::HugetlbFault => Family::Hugetlb,
+            Self::MmFault => Family::Fault,
+            Self::ThpFault | Self::ThpWpFault | Self::ThpFileFault | Self::ThpNumaFault => {
+                Family::Thp
+            }
+            Self::PmdSplit | Self::FolioSplit => Family::Split,
+            Self::Collapse | Self::CollapseFile | Self::CollapseRequest => Family::Collapse,
+            Self::WalkVma
+            | Self::WalkSmaps
+            | Self::WalkSmapsHugetlb
+            | Self::WalkPagemap
+            | Self::WalkPagemapHugetlb => Family::Walk,
+        }
+    }
+
+    /// The probe with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The row of this probe in the kernel's tables.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The probe's bit in a set of probes.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Probe;
+
+    #[test]
+    fn a_probe_stands_in_its_own_row() {
+        for (row, probe) in Probe::ALL.into_iter().enumerate() {
+            assert_eq!(probe.index(), row, "{}", probe.name());
+            assert_eq!(Probe::from_number(u8::try_from(row).unwrap()), Some(probe));
+        }
+        assert_eq!(Probe::from_number(u8::MAX), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Operations between their beginning and their end.
+
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::HashMap};
+use probe_common::probe::Probe;
+
+use crate::{
+    counters::{Fate, count},
+    diagnose,
+    target::{Actor, is_wanted},
+};
+
+/// What the entry handler tells the exit handler.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Operation {
+    /// ns of `CLOCK_MONOTONIC`.
+    pub time: u64,
+    pub target_tgid: u32,
+    /// Each family keeps here what it needs at the end.
+    pub small: u32,
+    pub words: [u64; 3],
+}
+
+/// One operation of a probe at a time for each thread.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Key {
+    tid: u32,
+    probe: u32,
+}
+
+/// How many operations can be under way at once, over all threads.
+const MAX_UNDER_WAY: u32 = 16384;
+
+#[map]
+static OPERATIONS: HashMap<Key, Operation> = HashMap::with_max_entries(MAX_UNDER_WAY, 0);
+
+/// Whose address space an operation is about.
+#[derive(Clone, Copy)]
+pub enum Of {
+    /// `struct mm_struct *`.
+    Mm(u64),
+    /// The actor's own: the function does not tell.
+    Actor,
+}
+
+/// Remembers an operation, if anybody asked for it.
+#[inline(always)]
+pub fn begin(probe: Probe, of: Of, small: u32, words: [u64; 3]) {
+    let actor = Actor::current();
+    let Some(target_tgid) = wanted_target(probe, actor, of) else {
+        return;
+    };
+    let key = Key { tid: actor.tid, probe: probe.index() as u32 };
+    let operation = Operation {
+        time: unsafe { bpf_ktime_get_ns() },
+        target_tgid,
+        small,
+        words,
+    };
+    if OPERATIONS.insert(&key, &operation, 0).is_err() {
+        count(probe, Fate::LostState);
+        diagnose::operations_full(probe, actor.tid);
+    }
+}
+
+/// The thread group that the operation is about; `None`, and counted, when it is not wanted.
+#[inline(always)]
+pub fn wanted_target(probe: Probe, actor: Actor, of: Of) -> Option<u32> {
+    let target_tgid = match of {
+        Of::Mm(mm) => actor.owner_of(mm),
+        Of::Actor => actor.tgid,
+    };
+    if is_wanted(target_tgid) {
+        Some(target_tgid)
+    } else {
+        count(probe, Fate::Filtered);
+        None
+    }
+}
+
+/// Takes back what [`begin`] remembered for this thread; `None` when the operation was not
+/// wanted, or began before the probe was attached.
+#[inline(always)]
+pub fn end(probe: Probe) -> Option<Operation> {
+    let key = Key { tid: Actor::current().tid, probe: probe.index() as u32 };
+    let operation = unsafe { *OPERATIONS.get(key)? };
+    // Only this thread writes this key: it is there.
+    let _ = OPERATIONS.remove(key);
+    Some(operation)
+}

@@ -1,0 +1,68 @@
+//! Who does something, to whose address space, and whether anybody asked for it.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_task},
+    macros::map,
+    maps::HashMap,
+};
+
+use crate::{
+    config::{filters, offset},
+    kernel::read,
+};
+
+/// The thread groups that are wanted, when [`filters`] says that not all are.
+#[map]
+static TARGETS: HashMap<u32, u8> = HashMap::with_max_entries(4096, 0);
+
+/// `PF_KTHREAD` (`include/linux/sched.h`).
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// The thread that runs now.
+#[derive(Clone, Copy)]
+pub struct Actor {
+    task: u64,
+    pub tgid: u32,
+    pub tid: u32,
+}
+
+impl Actor {
+    #[inline(always)]
+    pub fn current() -> Self {
+        let pid_tgid = bpf_get_current_pid_tgid();
+        Self {
+            task: unsafe { bpf_get_current_task() },
+            tgid: (pid_tgid >> 32) as u32,
+            tid: pid_tgid as u32,
+        }
+    }
+
+    #[inline(always)]
+    pub fn is_kernel_thread(self) -> bool {
+        read::<u32>(self.task, offset!(task_struct_flags))
+            .is_some_and(|flags| flags & PF_KTHREAD != 0)
+    }
+
+    /// The thread group that an address space belongs to; 0 when the kernel does not tell.
+    ///
+    /// For another one's address space that is `mm->owner` (`CONFIG_MEMCG`). A process that
+    /// exits has given up its `mm` before the last of it is torn down: it is then its own.
+    #[inline(always)]
+    pub fn owner_of(self, mm: u64) -> u32 {
+        let own: u64 = read(self.task, offset!(task_struct_mm)).unwrap_or(0);
+        if mm != 0 && mm == own {
+            return self.tgid;
+        }
+        match read::<u64>(mm, offset!(mm_struct_owner)) {
+            Some(owner) if owner != 0 => read(owner, offset!(task_struct_tgid)).unwrap_or(0),
+            _ if own == 0 && mm != 0 && !self.is_kernel_thread() => self.tgid,
+            _ => 0,
+        }
+    }
+}
+
+/// Whether operations on this thread group's address space are wanted.
+#[inline(always)]
+pub fn is_wanted(tgid: u32) -> bool {
+    !filters() || unsafe { TARGETS.get(tgid) }.is_some()
+}
