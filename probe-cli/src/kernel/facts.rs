@@ -1,0 +1,80 @@
+//! What is known about a kernel, as data: gathered on the running one, or read back from a
+//! recording, so that decisions can be tested for kernels that are not there.
+//!
+//! "Could not tell" is not "no": what could not be found out is `None`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{btf::Prototype, privileges::Privileges};
+
+/// Everything that the attach plan rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -m`.
+    pub machine: String,
+    /// Why there is no BTF; absent when there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_btf: Option<String>,
+    /// Functions that probes ask for, by name.
+    pub functions: BTreeMap<String, FunctionFacts>,
+    /// Tracepoints that probes ask for, by name.
+    pub tracepoints: BTreeMap<String, Prototype>,
+    /// Byte offsets, by `structure.member`.
+    pub offsets: BTreeMap<String, u32>,
+    /// Enumerators that records hold, by enumeration.
+    pub enumerators: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Which kinds of program this kernel takes.
+    pub mechanisms: Mechanisms,
+    /// What this process may do.
+    pub privileges: Privileges,
+    /// Kernel configuration that matters, by option; absent when not set; `None` when the
+    /// configuration cannot be read.
+    pub config: Option<BTreeMap<String, String>>,
+}
+
+/// One kernel function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionFacts {
+    /// Its prototypes in BTF: none, one, or several functions of the same name.
+    pub prototypes: Vec<Prototype>,
+    /// How many symbols of this name kallsyms has.
+    pub symbols: Option<u32>,
+    /// Whether ftrace can trace it (`available_filter_functions`).
+    pub traceable: Option<bool>,
+}
+
+/// Which kinds of program this kernel takes, found out by attaching one that does nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mechanisms {
+    /// fentry and fexit.
+    pub fentry: Trial,
+    /// kprobe and kretprobe.
+    pub kprobe: Trial,
+    /// Raw tracepoints.
+    pub raw_tracepoint: Trial,
+}
+
+/// The result of trying something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trial {
+    /// It works.
+    Works,
+    /// The kernel refused, with this message.
+    Refused(String),
+    /// Nobody tried.
+    #[default]
+    Untried,
+}
+
+impl Trial {
+    /// Worth trying for real: it works, or nobody knows.
+    #[must_use]
+    pub fn may_work(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}

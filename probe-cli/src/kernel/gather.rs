@@ -1,0 +1,169 @@
+//! Gathers the facts about the running kernel.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+};
+
+use super::{
+    btf::{self, Btf},
+    facts::{Facts, FunctionFacts, Mechanisms},
+    privileges::Privileges,
+    symbols::Symbols,
+};
+use crate::plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, TRIAL_FUNCTION};
+
+/// Kernel options that decide what walkprobe can show.
+pub const OPTIONS: [&str; 12] = [
+    "CONFIG_BPF_SYSCALL",
+    "CONFIG_BPF_JIT",
+    "CONFIG_DEBUG_INFO_BTF",
+    "CONFIG_KPROBES",
+    "CONFIG_FUNCTION_TRACER",
+    "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    "CONFIG_KALLSYMS_ALL",
+    "CONFIG_MEMCG",
+    "CONFIG_TRANSPARENT_HUGEPAGE",
+    "CONFIG_HUGETLBFS",
+    "CONFIG_PROC_PAGE_MONITOR",
+    "CONFIG_SECURITY_LOCKDOWN_LSM",
+];
+
+/// Gathers everything that reading files can tell. What only trying can tell
+/// ([`Facts::mechanisms`]) is given by `mechanisms`, which gets the functions that can be tried.
+pub fn gather(mechanisms: impl FnOnce(&Facts) -> Mechanisms) -> Facts {
+    let uname = rustix::system::uname();
+    let mut facts = Facts {
+        release: uname.release().to_string_lossy().into_owned(),
+        machine: uname.machine().to_string_lossy().into_owned(),
+        privileges: privileges(),
+        config: config(),
+        ..Facts::default()
+    };
+    let btf = fs::read(btf::VMLINUX)
+        .map_err(|error| format!("{}: {error}", btf::VMLINUX))
+        .and_then(|bytes| Btf::parse(bytes).map_err(|error| error.to_string()));
+    match btf {
+        Ok(btf) => describe(&mut facts, &btf),
+        Err(error) => facts.no_btf = Some(error),
+    }
+    facts.mechanisms = mechanisms(&facts);
+    facts
+}
+
+/// The names of all functions that probes ask for.
+fn function_names() -> BTreeSet<&'static str> {
+    CATALOGUE
+        .iter()
+        .flat_map(|logical| logical.functions.iter().copied())
+        .chain([TRIAL_FUNCTION])
+        .collect()
+}
+
+fn describe(facts: &mut Facts, btf: &Btf) {
+    let names = function_names();
+    let symbols = Symbols::read(&names).ok();
+    let traceable = traceable(&names).ok();
+    for name in names {
+        let function = FunctionFacts {
+            prototypes: btf.functions(name),
+            symbols: symbols.as_ref().map(|symbols| symbols.count(name)),
+            traceable: traceable.as_ref().map(|traceable| traceable.contains(name)),
+        };
+        if !function.prototypes.is_empty() || function.symbols != Some(0) {
+            facts.functions.insert(name.to_owned(), function);
+        }
+    }
+    for name in CATALOGUE.iter().flat_map(|logical| logical.tracepoints).flat_map(|t| t.names) {
+        if let Some(prototype) = btf.tracepoint(name) {
+            facts.tracepoints.insert((*name).to_owned(), prototype);
+        }
+    }
+    for member in MEMBERS {
+        for name in member.members {
+            if let Some(offset) = btf.offset(member.structure, name) {
+                facts.offsets.insert(format!("{}.{name}", member.structure), offset);
+            }
+        }
+    }
+    for name in ENUMERATIONS {
+        let enumerators: BTreeMap<_, _> = btf.enumerators(name).into_iter().collect();
+        if !enumerators.is_empty() {
+            facts.enumerators.insert(name.to_owned(), enumerators);
+        }
+    }
+}
+
+/// Which of these functions ftrace can trace.
+fn traceable(names: &BTreeSet<&'static str>) -> io::Result<BTreeSet<&'static str>> {
+    let list = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .iter()
+        .map(|folder| fs::read(format!("{folder}/available_filter_functions")))
+        .find(Result::is_ok)
+        .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))?;
+    Ok(list
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| {
+            let name = line.split(|&byte| byte == b' ').next()?;
+            names.get(std::str::from_utf8(name).ok()?).copied()
+        })
+        .collect())
+}
+
+fn privileges() -> Privileges {
+    Privileges {
+        euid: rustix::process::geteuid().as_raw(),
+        capabilities: procfs::process::Process::myself()
+            .and_then(|process| process.status())
+            .map_or(0, |status| status.capeff),
+        lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
+            .ok()
+            .as_deref()
+            .and_then(active_lockdown)
+            .map(str::to_owned),
+        unprivileged_bpf_disabled: fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled")
+            .ok()
+            .and_then(|text| text.trim().parse().ok()),
+        initial_pid_namespace: fs::metadata("/proc/self/ns/pid")
+            .ok()
+            .map(|namespace| namespace.ino() == INITIAL_PID_NAMESPACE),
+    }
+}
+
+/// `PROC_PID_INIT_INO` (`include/linux/proc_ns.h`).
+const INITIAL_PID_NAMESPACE: u64 = 0xefff_fffc;
+
+/// `none [integrity] confidentiality`: the one in brackets.
+fn active_lockdown(text: &str) -> Option<&str> {
+    text.split_once('[')?.1.split_once(']').map(|(mode, _)| mode)
+}
+
+fn config() -> Option<BTreeMap<String, String>> {
+    use procfs::ConfigSetting;
+    let all = procfs::kernel_config().ok()?;
+    Some(
+        OPTIONS
+            .iter()
+            .filter_map(|&option| {
+                let value = match all.get(option)? {
+                    ConfigSetting::Yes => "y".to_owned(),
+                    ConfigSetting::Module => "m".to_owned(),
+                    ConfigSetting::Value(value) => value.clone(),
+                };
+                Some((option.to_owned(), value))
+            })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::active_lockdown;
+
+    #[test]
+    fn the_active_lockdown_mode_is_in_brackets() {
+        assert_eq!(active_lockdown("none [integrity] confidentiality\n"), Some("integrity"));
+        assert_eq!(active_lockdown("garbage"), None);
+    }
+}

@@ -1,0 +1,7 @@
+//! Facts about the running kernel: what it is, what it has, what it allows. No decisions.
+
+pub mod btf;
+pub mod facts;
+pub mod gather;
+pub mod privileges;
+pub mod symbols;

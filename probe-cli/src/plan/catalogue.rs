@@ -1,0 +1,413 @@
+//! The logical probes as data: under which names the kernel has had each, and what it needs.
+//!
+//! Adding a name that a later kernel uses is adding a word here.
+
+use probe_common::{config::Offsets, probe::Probe};
+
+/// What an argument means to the handlers. Found by type and name in the function's prototype,
+/// because positions differ between versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The address space.
+    Mm,
+    /// The VMA.
+    Vma,
+    /// The fault's description.
+    Vmf,
+    /// The walk's description.
+    Walk,
+    /// The first virtual address.
+    Address,
+    /// One past the last virtual address.
+    End,
+    /// `FAULT_FLAG_*`.
+    Flags,
+    /// The PMD entry.
+    Pmd,
+    /// Whether migration entries are made.
+    Freeze,
+    /// The order of the folios to be made.
+    Order,
+    /// A tracepoint's result.
+    Status,
+}
+
+impl Role {
+    /// What the parameter may be called and what its type is; no names: any name.
+    #[must_use]
+    pub const fn looks(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Mm => (&[], &["struct mm_struct *"]),
+            Self::Vma => (&[], &["struct vm_area_struct *"]),
+            Self::Vmf => (&[], &["struct vm_fault *"]),
+            Self::Walk => (&[], &["struct mm_walk *"]),
+            // The name differs by function: `Logical::address`.
+            Self::Address => (&[], &["long unsigned int"]),
+            Self::End => (&["end"], &["long unsigned int"]),
+            Self::Flags => (&["flags"], &["unsigned int", "enum fault_flag"]),
+            Self::Pmd => (&[], &["pmd_t *"]),
+            Self::Freeze => (&["freeze"], &["bool", "_Bool"]),
+            Self::Order => (&["order", "new_order"], &["unsigned int"]),
+            Self::Status => (&[], &["int"]),
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mm => "mm",
+            Self::Vma => "vma",
+            Self::Vmf => "vmf",
+            Self::Walk => "walk",
+            Self::Address => "address",
+            Self::End => "end",
+            Self::Flags => "flags",
+            Self::Pmd => "pmd",
+            Self::Freeze => "freeze",
+            Self::Order => "order",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// One logical probe.
+#[derive(Clone, Copy, Debug)]
+pub struct Logical {
+    /// Which.
+    pub probe: Probe,
+    /// What people lose without it.
+    pub feature: &'static str,
+    /// The kernel's functions that do it, the best first.
+    pub functions: &'static [&'static str],
+    /// Arguments without which a function is of no use.
+    pub required: &'static [Role],
+    /// What the first virtual address is called: in another function the same name can be a page
+    /// offset.
+    pub address: &'static [&'static str],
+    /// Arguments that some versions have.
+    pub optional: &'static [Role],
+    /// The return value is needed.
+    pub needs_result: bool,
+    /// Offsets without which it is of no use.
+    pub offsets: &'static [Member],
+    /// Tracepoints that tell a part of it.
+    pub tracepoints: &'static [Tracepoint],
+}
+
+/// Tracepoints that together stand in for a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracepoint {
+    /// Their names; all have the same arguments.
+    pub names: &'static [&'static str],
+    /// The types that the arguments must begin with: tracepoints' arguments have no names.
+    pub types: &'static [&'static str],
+    /// Which of them mean what.
+    pub roles: &'static [(Role, u8)],
+    /// What is missing against the function.
+    pub limits: &'static str,
+}
+
+/// A structure member whose offset the programs need.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// The structure.
+    pub structure: &'static str,
+    /// The member, and what it was called in other versions.
+    pub members: &'static [&'static str],
+    /// Where the programs look for it.
+    pub set: fn(&mut Offsets, u16),
+}
+
+macro_rules! member {
+    ($name:ident, $structure:ident . $($member:ident)|+) => {
+        /// The offset of the member that bears its name.
+        pub const $name: Member = Member {
+            structure: stringify!($structure),
+            members: &[$(stringify!($member)),+],
+            set: |offsets, value| member!(@field offsets, $name) = value,
+        };
+    };
+    (@field $offsets:ident, TASK_MM) => { $offsets.task_struct_mm };
+    (@field $offsets:ident, TASK_FLAGS) => { $offsets.task_struct_flags };
+    (@field $offsets:ident, TASK_TGID) => { $offsets.task_struct_tgid };
+    (@field $offsets:ident, MM_OWNER) => { $offsets.mm_struct_owner };
+    (@field $offsets:ident, VMA_MM) => { $offsets.vm_area_struct_vm_mm };
+    (@field $offsets:ident, VMA_FLAGS) => { $offsets.vm_area_struct_vm_flags };
+    (@field $offsets:ident, VMA_FILE) => { $offsets.vm_area_struct_vm_file };
+    (@field $offsets:ident, VMF_VMA) => { $offsets.vm_fault_vma };
+    (@field $offsets:ident, VMF_ADDRESS) => { $offsets.vm_fault_address };
+    (@field $offsets:ident, VMF_FLAGS) => { $offsets.vm_fault_flags };
+    (@field $offsets:ident, WALK_OPS) => { $offsets.mm_walk_ops };
+    (@field $offsets:ident, WALK_VMA) => { $offsets.mm_walk_vma };
+    (@field $offsets:ident, OPS_PUD) => { $offsets.mm_walk_ops_pud_entry };
+    (@field $offsets:ident, OPS_PMD) => { $offsets.mm_walk_ops_pmd_entry };
+    (@field $offsets:ident, OPS_PTE) => { $offsets.mm_walk_ops_pte_entry };
+    (@field $offsets:ident, OPS_HUGETLB) => { $offsets.mm_walk_ops_hugetlb_entry };
+    (@field $offsets:ident, FILE_INODE) => { $offsets.file_f_inode };
+    (@field $offsets:ident, INODE_SB) => { $offsets.inode_i_sb };
+    (@field $offsets:ident, SB_FS_INFO) => { $offsets.super_block_s_fs_info };
+    (@field $offsets:ident, HUGETLBFS_HSTATE) => { $offsets.hugetlbfs_sb_info_hstate };
+    (@field $offsets:ident, HSTATE_ORDER) => { $offsets.hstate_order };
+}
+
+member!(TASK_MM, task_struct.mm);
+member!(TASK_FLAGS, task_struct.flags);
+member!(TASK_TGID, task_struct.tgid);
+member!(MM_OWNER, mm_struct.owner);
+member!(VMA_MM, vm_area_struct.vm_mm);
+member!(VMA_FLAGS, vm_area_struct.vm_flags | flags);
+member!(VMA_FILE, vm_area_struct.vm_file);
+member!(VMF_VMA, vm_fault.vma);
+member!(VMF_ADDRESS, vm_fault.address);
+member!(VMF_FLAGS, vm_fault.flags);
+member!(WALK_OPS, mm_walk.ops);
+member!(WALK_VMA, mm_walk.vma);
+member!(OPS_PUD, mm_walk_ops.pud_entry);
+member!(OPS_PMD, mm_walk_ops.pmd_entry);
+member!(OPS_PTE, mm_walk_ops.pte_entry);
+member!(OPS_HUGETLB, mm_walk_ops.hugetlb_entry);
+member!(FILE_INODE, file.f_inode);
+member!(INODE_SB, inode.i_sb);
+member!(SB_FS_INFO, super_block.s_fs_info);
+member!(HUGETLBFS_HSTATE, hugetlbfs_sb_info.hstate);
+member!(HSTATE_ORDER, hstate.order);
+
+/// Every offset that is looked up.
+pub const MEMBERS: [Member; 21] = [
+    TASK_MM, TASK_FLAGS, TASK_TGID, MM_OWNER, VMA_MM, VMA_FLAGS, VMA_FILE, VMF_VMA, VMF_ADDRESS,
+    VMF_FLAGS, WALK_OPS, WALK_VMA, OPS_PUD, OPS_PMD, OPS_PTE, OPS_HUGETLB, FILE_INODE, INODE_SB,
+    SB_FS_INFO, HUGETLBFS_HSTATE, HSTATE_ORDER,
+];
+
+/// Enumerations whose values records hold.
+pub const ENUMERATIONS: [&str; 2] = ["scan_result", "vm_fault_reason"];
+
+/// A function of which every kernel with networking has a copy that it never calls
+/// (net/bpf/test_run.c): it shows whether functions can be probed at all.
+pub const TRIAL_FUNCTION: &str = "bpf_fentry_test1";
+
+const THP_FAULT: Logical = Logical {
+    probe: Probe::ThpFault,
+    feature: "anonymous THP faults",
+    functions: &["do_huge_pmd_anonymous_page"],
+    required: &[Role::Vmf],
+    address: &[],
+    optional: &[],
+    needs_result: true,
+    offsets: &[TASK_MM, VMF_VMA, VMF_ADDRESS, VMF_FLAGS, VMA_MM],
+    tracepoints: &[],
+};
+
+const WALK_CALLBACK: Logical = Logical {
+    probe: Probe::WalkSmaps,
+    feature: "smaps walks on the generic path, by PMD",
+    functions: &["smaps_pte_range"],
+    required: &[Role::Walk, Role::Address, Role::End],
+    address: &["addr"],
+    optional: &[],
+    needs_result: true,
+    offsets: &[TASK_MM, WALK_VMA, VMA_MM],
+    tracepoints: &[],
+};
+
+/// Every logical probe, by number.
+pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
+    Logical {
+        probe: Probe::HugetlbFault,
+        feature: "hugetlb faults",
+        functions: &["hugetlb_fault"],
+        required: &[Role::Vma, Role::Address, Role::Flags],
+        address: &["address"],
+        optional: &[],
+        needs_result: true,
+        offsets: &[TASK_MM, VMA_MM],
+        tracepoints: &[],
+    },
+    Logical {
+        probe: Probe::MmFault,
+        feature: "page faults",
+        functions: &["handle_mm_fault"],
+        required: &[Role::Vma, Role::Address, Role::Flags],
+        address: &["address"],
+        optional: &[],
+        needs_result: true,
+        offsets: &[TASK_MM, VMA_MM],
+        tracepoints: &[Tracepoint {
+            names: &["page_fault_user", "page_fault_kernel"],
+            types: &["long unsigned int", "struct pt_regs *", "long unsigned int"],
+            roles: &[(Role::Address, 0), (Role::Flags, 2)],
+            limits: "no duration, no result, none for another process's memory",
+        }],
+    },
+    THP_FAULT,
+    Logical {
+        probe: Probe::ThpWpFault,
+        feature: "copy-on-write faults on THPs",
+        functions: &["do_huge_pmd_wp_page"],
+        ..THP_FAULT
+    },
+    Logical {
+        probe: Probe::ThpFileFault,
+        feature: "file and shmem faults that map a PMD",
+        functions: &["do_set_pmd"],
+        ..THP_FAULT
+    },
+    Logical {
+        probe: Probe::ThpNumaFault,
+        feature: "NUMA hinting faults on THPs",
+        functions: &["do_huge_pmd_numa_page"],
+        ..THP_FAULT
+    },
+    Logical {
+        probe: Probe::PmdSplit,
+        feature: "PMD splits",
+        // The later ones are also entered when nothing is split, and from 6.17 on they have
+        // copies that are inlined into their callers.
+        functions: &["__split_huge_pmd_locked", "split_huge_pmd_locked", "__split_huge_pmd"],
+        required: &[Role::Vma, Role::Pmd, Role::Address],
+        address: &["address", "haddr"],
+        optional: &[Role::Freeze],
+        needs_result: false,
+        offsets: &[TASK_MM, VMA_MM],
+        tracepoints: &[],
+    },
+    Logical {
+        probe: Probe::FolioSplit,
+        feature: "folio splits",
+        functions: &[
+            "__folio_split",
+            "split_huge_page_to_list_to_order",
+            "split_huge_page_to_list",
+        ],
+        required: &[],
+        address: &[],
+        optional: &[Role::Order],
+        needs_result: true,
+        offsets: &[TASK_MM],
+        tracepoints: &[],
+    },
+    Logical {
+        probe: Probe::Collapse,
+        feature: "collapses of anonymous memory",
+        functions: &["collapse_huge_page"],
+        required: &[Role::Mm, Role::Address],
+        address: &["address", "start_addr"],
+        optional: &[Role::Order],
+        needs_result: true,
+        offsets: &[TASK_MM],
+        tracepoints: &[Tracepoint {
+            names: &["mm_collapse_huge_page"],
+            types: &["struct mm_struct *", "int", "int"],
+            roles: &[(Role::Mm, 0), (Role::Status, 2)],
+            limits: "no address, no duration",
+        }],
+    },
+    Logical {
+        probe: Probe::CollapseFile,
+        feature: "collapses of file and shmem memory",
+        functions: &["collapse_file"],
+        required: &[Role::Mm, Role::Address],
+        address: &["addr"],
+        optional: &[],
+        needs_result: false,
+        offsets: &[TASK_MM],
+        tracepoints: &[Tracepoint {
+            names: &["mm_khugepaged_collapse_file"],
+            types: &[
+                "struct mm_struct *",
+                "",
+                "long unsigned int",
+                "long unsigned int",
+                "bool",
+                "struct file *",
+                "int",
+                "int",
+            ],
+            roles: &[(Role::Mm, 0), (Role::Address, 3), (Role::Status, 7)],
+            limits: "no duration",
+        }],
+    },
+    Logical {
+        probe: Probe::CollapseRequest,
+        feature: "MADV_COLLAPSE requests",
+        functions: &["madvise_collapse"],
+        required: &[Role::Vma, Role::Address, Role::End],
+        address: &["start"],
+        optional: &[],
+        needs_result: true,
+        offsets: &[TASK_MM, VMA_MM],
+        tracepoints: &[],
+    },
+    Logical {
+        probe: Probe::WalkVma,
+        feature: "page-table walks by VMA",
+        functions: &["__walk_page_range"],
+        required: &[Role::Walk, Role::Address, Role::End],
+        address: &["start"],
+        optional: &[],
+        needs_result: true,
+        offsets: &[
+            TASK_MM, WALK_OPS, WALK_VMA, VMA_MM, VMA_FLAGS, OPS_PUD, OPS_PMD, OPS_PTE,
+            OPS_HUGETLB,
+        ],
+        tracepoints: &[],
+    },
+    WALK_CALLBACK,
+    Logical {
+        probe: Probe::WalkSmapsHugetlb,
+        feature: "smaps walks on the hugetlb path, by entry",
+        functions: &["smaps_hugetlb_range"],
+        ..WALK_CALLBACK
+    },
+    Logical {
+        probe: Probe::WalkPagemap,
+        feature: "pagemap walks on the generic path, by PMD",
+        functions: &["pagemap_pmd_range"],
+        ..WALK_CALLBACK
+    },
+    Logical {
+        probe: Probe::WalkPagemapHugetlb,
+        feature: "pagemap walks on the hugetlb path, by entry",
+        functions: &["pagemap_hugetlb_range"],
+        ..WALK_CALLBACK
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{CATALOGUE, MEMBERS, Role};
+    use probe_common::{config::Offsets, probe::Probe};
+
+    #[test]
+    fn each_probe_has_its_row() {
+        for (logical, probe) in CATALOGUE.iter().zip(Probe::ALL) {
+            assert_eq!(logical.probe, probe);
+            assert!(!logical.functions.is_empty() && !logical.feature.is_empty());
+            let by_address = logical.required.contains(&Role::Address);
+            assert_eq!(by_address, !logical.address.is_empty(), "{}", probe.name());
+        }
+    }
+
+    #[test]
+    fn each_member_sets_a_field_of_its_own() {
+        let mut offsets = Offsets::NONE;
+        for (number, member) in (0..).zip(MEMBERS) {
+            (member.set)(&mut offsets, number);
+        }
+        let text = format!("{offsets:?}");
+        for number in 0..MEMBERS.len() {
+            let found = text.matches(&format!(": {number},")).count();
+            assert_eq!(found, 1, "offset {number} in {text}");
+        }
+    }
+
+    #[test]
+    fn every_required_role_can_be_recognised() {
+        for logical in CATALOGUE {
+            for role in logical.required.iter().chain(logical.optional) {
+                assert!(!role.looks().1.is_empty(), "{}", Role::name(*role));
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! From facts about a kernel to an attach plan: for each logical probe the candidates in order, and
+//! for each candidate that cannot be used the reason.
+//!
+//! Pure: no I/O, no aya. What loading then really gives is added by [`crate::probe`].
+
+pub mod catalogue;
+pub mod decide;
+pub mod reason;
+
+pub use decide::{Candidate, Plan, Row, plan};
+pub use reason::Reason;

@@ -1,0 +1,52 @@
+//! What the kernel side has counted at one moment.
+
+use probe_common::{
+    counters::Counters,
+    probe::{PROBES, Probe},
+};
+
+/// The kernel side's numbers at one moment. All of them only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// When it was read, in ns of `CLOCK_MONOTONIC`.
+    pub time: u64,
+    /// One row for each process that something happened to.
+    pub processes: Vec<ProcessSample>,
+    /// What became of the operations that each probe saw, by probe number.
+    pub counters: [Counters; PROBES],
+    /// Operations that found no room in the statistics by process.
+    pub left_out: u64,
+}
+
+/// One process in a [`Sample`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessSample {
+    /// Thread group; 0 stands for operations whose process the kernel does not tell.
+    pub pid: u32,
+    /// Its name, escaped; empty when nobody knows it.
+    pub comm: String,
+    /// Operations, by probe number.
+    pub calls: [u64; PROBES],
+    /// Time spent in them in ns, by probe number.
+    pub ns: [u64; PROBES],
+}
+
+impl Sample {
+    /// Records that were lost, over all probes.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum()
+    }
+
+    /// Operations seen, over all probes, those that were filtered out not counted.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.counters.iter().map(|counters| counters.seen - counters.filtered).sum()
+    }
+
+    /// The counters of one probe.
+    #[must_use]
+    pub fn counters(&self, probe: Probe) -> &Counters {
+        &self.counters[probe.index()]
+    }
+}

@@ -1,0 +1,228 @@
+//! Folds what comes from the kernel, or from a trace, into what the views show.
+//!
+//! Pure: no I/O and no clock. Time comes in with each event and each sample.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use probe_common::probe::{Family, PROBES, Probe};
+
+use crate::{
+    event::Event,
+    sample::{ProcessSample, Sample},
+};
+
+/// How many events the log keeps.
+pub const LOG_LEN: usize = 4096;
+
+/// Everything that is known at this moment.
+#[derive(Debug, Default)]
+pub struct Session {
+    last: Option<Sample>,
+    processes: BTreeMap<u32, Process>,
+    log: VecDeque<Event>,
+    events: u64,
+    events_per_second: f64,
+}
+
+/// One process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Process {
+    /// Thread group; 0 stands for operations whose process the kernel does not tell.
+    pub pid: u32,
+    /// Its name, escaped.
+    pub comm: String,
+    /// Operations since the beginning, by probe number.
+    pub calls: [u64; PROBES],
+    /// Time spent in them in ns, by probe number.
+    pub ns: [u64; PROBES],
+    /// Operations per second between the last two samples, by probe number.
+    pub rates: [f64; PROBES],
+    /// Share of one CPU spent in them between the last two samples, by probe number.
+    pub busy: [f64; PROBES],
+}
+
+impl Process {
+    /// Operations per second of a family's main probes: operations that contain each other, such
+    /// as a walk and its callbacks, count once.
+    #[must_use]
+    pub fn rate(&self, family: Family) -> f64 {
+        main_probes(family).map(|probe| self.rates[probe.index()]).sum()
+    }
+
+    /// Operations of a family's main probes since the beginning.
+    #[must_use]
+    pub fn total(&self, family: Family) -> u64 {
+        main_probes(family).map(|probe| self.calls[probe.index()]).sum()
+    }
+}
+
+/// The probes that stand for a family when its operations are counted.
+///
+/// The callbacks of a walk run inside of it, and `madvise(MADV_COLLAPSE)` contains collapses.
+fn main_probes(family: Family) -> impl Iterator<Item = Probe> {
+    Probe::ALL.into_iter().filter(move |probe| {
+        probe.family() == family
+            && !matches!(
+                probe,
+                Probe::WalkSmaps
+                    | Probe::WalkSmapsHugetlb
+                    | Probe::WalkPagemap
+                    | Probe::WalkPagemapHugetlb
+                    | Probe::CollapseRequest
+            )
+    })
+}
+
+impl Session {
+    /// Takes in one event.
+    pub fn event(&mut self, event: Event) {
+        if self.log.len() == LOG_LEN {
+            self.log.pop_front();
+        }
+        self.log.push_back(event);
+        self.events += 1;
+    }
+
+    /// Takes in what the kernel side has counted; rates are those since the sample before.
+    pub fn sample(&mut self, sample: Sample) {
+        let before = self.last.as_ref();
+        let seconds = before.map_or(0.0, |before| seconds_between(before.time, sample.time));
+        let per_second = |now: u64, then: u64| {
+            if seconds > 0.0 { as_float(now.saturating_sub(then)) / seconds } else { 0.0 }
+        };
+        self.events_per_second =
+            before.map_or(0.0, |before| per_second(sample.seen(), before.seen()));
+        let old: BTreeMap<u32, &ProcessSample> = before
+            .into_iter()
+            .flat_map(|before| before.processes.iter().map(|process| (process.pid, process)))
+            .collect();
+        let first_sample = before.is_none();
+        self.processes = sample
+            .processes
+            .iter()
+            .map(|now| {
+                // A process that is new since the last sample began at 0; on the first sample
+                // nobody knows since when the numbers have grown.
+                let then = match old.get(&now.pid) {
+                    Some(then) => (*then).clone(),
+                    None if first_sample => now.clone(),
+                    None => ProcessSample::default(),
+                };
+                let process = Process {
+                    pid: now.pid,
+                    comm: now.comm.clone(),
+                    calls: now.calls,
+                    ns: now.ns,
+                    rates: std::array::from_fn(|i| per_second(now.calls[i], then.calls[i])),
+                    busy: std::array::from_fn(|i| per_second(now.ns[i], then.ns[i]) / 1e9),
+                };
+                (now.pid, process)
+            })
+            .collect();
+        self.last = Some(sample);
+    }
+
+    /// The processes, by PID.
+    #[must_use]
+    pub fn processes(&self) -> &BTreeMap<u32, Process> {
+        &self.processes
+    }
+
+    /// The last events, the oldest first; at most [`LOG_LEN`].
+    #[must_use]
+    pub fn log(&self) -> &VecDeque<Event> {
+        &self.log
+    }
+
+    /// Events taken in since the beginning.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Operations that the probes saw per second, between the last two samples.
+    #[must_use]
+    pub fn events_per_second(&self) -> f64 {
+        self.events_per_second
+    }
+
+    /// The last sample.
+    #[must_use]
+    pub fn last_sample(&self) -> Option<&Sample> {
+        self.last.as_ref()
+    }
+}
+
+fn seconds_between(before: u64, now: u64) -> f64 {
+    as_float(now.saturating_sub(before)) / 1e9
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rates are shown with three digits")]
+fn as_float(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOG_LEN, Session};
+    use crate::{
+        event::{Actor, Address, Detail, Event, FaultOutcome},
+        sample::{ProcessSample, Sample},
+    };
+    use probe_common::probe::{Family, Probe};
+
+    fn sample(seconds: u64, pid: u32, faults: u64) -> Sample {
+        let mut process = ProcessSample { pid, ..ProcessSample::default() };
+        process.calls[Probe::HugetlbFault.index()] = faults;
+        process.ns[Probe::HugetlbFault.index()] = faults * 1_000_000;
+        let mut sample = Sample { time: seconds * 1_000_000_000, ..Sample::default() };
+        sample.counters[Probe::HugetlbFault.index()].seen = faults;
+        sample.processes.push(process);
+        sample
+    }
+
+    #[test]
+    fn rates_are_those_between_two_samples() {
+        let mut session = Session::default();
+        session.sample(sample(1, 7, 1000));
+        assert!(session.processes()[&7].rate(Family::Hugetlb).abs() < 1e-9);
+        session.sample(sample(3, 7, 1100));
+        let process = &session.processes()[&7];
+        assert!((process.rate(Family::Hugetlb) - 50.0).abs() < 1e-9);
+        assert!((process.busy[Probe::HugetlbFault.index()] - 0.05).abs() < 1e-9);
+        assert_eq!(process.total(Family::Hugetlb), 1100);
+        assert!((session.events_per_second() - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_new_process_began_at_zero_and_a_gone_one_is_forgotten() {
+        let mut session = Session::default();
+        session.sample(sample(1, 7, 10));
+        session.sample(sample(2, 8, 30));
+        assert!((session.processes()[&8].rate(Family::Hugetlb) - 30.0).abs() < 1e-9);
+        assert!(!session.processes().contains_key(&7));
+    }
+
+    #[test]
+    fn the_log_keeps_the_last_events() {
+        let mut session = Session::default();
+        for time in 0..LOG_LEN as u64 + 3 {
+            session.event(Event {
+                time,
+                probe: Probe::MmFault,
+                duration: None,
+                pid: None,
+                by: Actor { pid: 1, tid: 1, comm: String::new(), kernel: false, cpu: 0 },
+                detail: Detail::Fault {
+                    address: Address(0),
+                    write: false,
+                    outcome: FaultOutcome::Done,
+                    page_size: None,
+                },
+            });
+        }
+        assert_eq!(session.log().len(), LOG_LEN);
+        assert_eq!(session.log().front().map(|event| event.time), Some(3));
+        assert_eq!(session.events(), LOG_LEN as u64 + 3);
+    }
+}

@@ -1,0 +1,98 @@
+//! Numbers for people.
+
+/// A size in bytes with a binary unit, exact where it is a whole number of units: `2M`, `1.5G`.
+#[must_use]
+pub fn bytes(size: u64) -> String {
+    const UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
+    let mut unit = 0;
+    while unit + 1 < UNITS.len() && size >> (10 * (unit + 1)) != 0 {
+        unit += 1;
+    }
+    let one = 1_u64 << (10 * unit);
+    if size.is_multiple_of(one) {
+        format!("{}{}", size / one, UNITS[unit])
+    } else {
+        // One decimal, rounded down: 2047K is 1.9M, never 2.0M.
+        let tenths = u128::from(size % one) * 10 / u128::from(one);
+        format!("{}.{tenths}{}", size / one, UNITS[unit])
+    }
+}
+
+/// A duration in ns with three significant digits: `950ns`, `1.23µs`, `45.6ms`, `7.00s`.
+#[must_use]
+pub fn duration(ns: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let ns_float = ns as f64;
+    let (value, unit) = match ns {
+        0..1_000 => return format!("{ns}ns"),
+        1_000..999_500 => (ns_float / 1e3, "µs"),
+        999_500..999_500_000 => (ns_float / 1e6, "ms"),
+        _ => (ns_float / 1e9, "s"),
+    };
+    three_digits(value, unit)
+}
+
+/// A rate per second: `0`, `0.4`, `37`, `1.2k`, `3.4M`.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    match per_second {
+        r if r <= 0.0 => "0".to_owned(),
+        r if r < 9.95 => format!("{r:.1}"),
+        r if r < 999.5 => format!("{r:.0}"),
+        r if r < 999_500.0 => three_digits(r / 1e3, "k"),
+        r => three_digits(r / 1e6, "M"),
+    }
+}
+
+fn three_digits(value: f64, unit: &str) -> String {
+    match value {
+        v if v < 9.995 => format!("{v:.2}{unit}"),
+        v if v < 99.95 => format!("{v:.1}{unit}"),
+        v => format!("{v:.0}{unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, duration, rate};
+
+    #[test]
+    fn sizes() {
+        for (size, text) in [
+            (0, "0"),
+            (1023, "1023"),
+            (4096, "4K"),
+            (2 << 20, "2M"),
+            (3 << 29, "1.5G"),
+            (2047 << 10, "1.9M"),
+            (1025, "1.0K"),
+            (u64::MAX, "15.9E"),
+        ] {
+            assert_eq!(bytes(size), text);
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (ns, text) in [
+            (0, "0ns"),
+            (999, "999ns"),
+            (1_234, "1.23µs"),
+            (999_499, "999µs"),
+            (999_500, "1.00ms"),
+            (45_600_000, "45.6ms"),
+            (7_000_000_000, "7.00s"),
+        ] {
+            assert_eq!(duration(ns), text);
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (per_second, text) in
+            [(0.0, "0"), (0.42, "0.4"), (37.2, "37"), (1234.0, "1.23k"), (3_400_000.0, "3.40M")]
+        {
+            assert_eq!(rate(per_second), text);
+        }
+    }
+}
