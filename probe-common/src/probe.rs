@@ -62,14 +62,8 @@ pub enum Family {
 
 impl Family {
     /// Every family, in the order in which people read them.
-    pub const ALL: [Self; 6] = [
-        Self::Fault,
-        Self::Hugetlb,
-        Self::Thp,
-        Self::Split,
-        Self::Collapse,
-        Self::Walk,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Fault, Self::Hugetlb, Self::Thp, Self::Split, Self::Collapse, Self::Walk];
 
     /// The stable lower-case name, used in options, columns and traces.
     #[must_use]

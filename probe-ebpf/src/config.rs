@@ -21,13 +21,8 @@ impl Offset {
     /// The address of the member in the structure at `base`, if both are known.
     #[inline(always)]
     pub fn of(self, base: u64) -> Option<u64> {
-        if base == 0 || self.0 == NONE16 {
-            None
-        } else {
-            Some(base + u64::from(self.0))
-        }
+        if base == 0 || self.0 == NONE16 { None } else { Some(base + u64::from(self.0)) }
     }
-
 }
 
 /// A position in a function's argument list.

@@ -46,11 +46,7 @@ impl Qemu {
     /// An installed QEMU, which finds its libraries and firmware by itself.
     #[must_use]
     pub fn installed(binary: PathBuf) -> Self {
-        Self {
-            binary,
-            libraries: Vec::new(),
-            firmware: Vec::new(),
-        }
+        Self { binary, libraries: Vec::new(), firmware: Vec::new() }
     }
 
     /// The command that starts it, with what it needs to find its own parts and nothing about a machine yet.

@@ -17,14 +17,8 @@ use crate::{exec, say};
 const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Suites that hold kernels or the compiler's sources, oldest first.
-const SUITES: &[&str] = &[
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "trixie-backports",
-    "sid",
-    "experimental",
-];
+const SUITES: &[&str] =
+    &["bullseye", "bookworm", "trixie", "trixie-backports", "sid", "experimental"];
 /// Suites of the archive of security updates.
 const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
 
@@ -120,11 +114,7 @@ impl Apt {
         let uris = exec::output(machine.command("apt-get").args(["update", "--print-uris"]))?;
         let mirror = Mirror::from_uris(&uris)?;
         let own = self.folder.join("keyring").join(KEYRING);
-        let keyring = if own.is_file() {
-            own
-        } else {
-            Path::new("/").join(KEYRING)
-        };
+        let keyring = if own.is_file() { own } else { Path::new("/").join(KEYRING) };
         self.write_sources(&mirror, &keyring)?;
         let mut complaint = self.try_update()?;
         if complaint.contains("NO_PUBKEY") {
@@ -136,10 +126,7 @@ impl Apt {
             complaint = self.try_update()?;
         }
         let lists = fs::read_dir(self.folder.join("lists"))?.flatten();
-        if !lists
-            .into_iter()
-            .any(|file| file.file_name().to_string_lossy().contains("_Packages"))
-        {
+        if !lists.into_iter().any(|file| file.file_name().to_string_lossy().contains("_Packages")) {
             bail!(
                 "no list of Debian packages could be fetched; is this machine online? apt-get said: {complaint}"
             );
@@ -174,19 +161,11 @@ impl Apt {
 
     fn write_sources(&self, mirror: &Mirror, keyring: &Path) -> Result<()> {
         let line = |base: &str, suite: &str| {
-            format!(
-                "deb [arch=amd64 signed-by={}] {base} {suite} main\n",
-                keyring.display()
-            )
+            format!("deb [arch=amd64 signed-by={}] {base} {suite} main\n", keyring.display())
         };
         let main = SUITES.iter().map(|suite| line(&mirror.main, suite));
-        let security = SECURITY_SUITES
-            .iter()
-            .map(|suite| line(&mirror.security, suite));
-        fs::write(
-            self.folder.join("sources.list"),
-            main.chain(security).collect::<String>(),
-        )?;
+        let security = SECURITY_SUITES.iter().map(|suite| line(&mirror.security, suite));
+        fs::write(self.folder.join("sources.list"), main.chain(security).collect::<String>())?;
         Ok(())
     }
 
@@ -203,14 +182,8 @@ impl Apt {
     /// All versions of the packages whose names match a regular expression.
     pub(crate) fn candidates(&self, pattern: &str) -> Result<Vec<Candidate>> {
         let found =
-            exec::output(
-                self.command("apt-cache")
-                    .args(["search", "--names-only", pattern]),
-            )?;
-        let names: Vec<&str> = found
-            .lines()
-            .filter_map(|line| line.split(' ').next())
-            .collect();
+            exec::output(self.command("apt-cache").args(["search", "--names-only", pattern]))?;
+        let names: Vec<&str> = found.lines().filter_map(|line| line.split(' ').next()).collect();
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -221,10 +194,7 @@ impl Apt {
     /// Downloads packages (`name` or `name=version`) into a folder; gives the files there.
     pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
         exec::output(
-            self.command("apt-get")
-                .args(["-q", "download"])
-                .args(packages)
-                .current_dir(folder),
+            self.command("apt-get").args(["-q", "download"]).args(packages).current_dir(folder),
         )?;
         debs(folder)
     }
@@ -234,13 +204,7 @@ impl Apt {
         let archives = self.folder.join("cache/archives");
         exec::output(
             self.command("apt-get")
-                .args([
-                    "-q",
-                    "-y",
-                    "--no-install-recommends",
-                    "--download-only",
-                    "install",
-                ])
+                .args(["-q", "-y", "--no-install-recommends", "--download-only", "install"])
                 .args(packages),
         )?;
         debs(&archives)
@@ -268,10 +232,9 @@ fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
 fn candidate(line: &str) -> Option<Candidate> {
     let mut columns = line.split('|').map(str::trim);
     let (package, version, source) = (columns.next()?, columns.next()?, columns.next()?);
-    source.ends_with("Packages").then(|| Candidate {
-        package: package.to_owned(),
-        version: version.to_owned(),
-    })
+    source
+        .ends_with("Packages")
+        .then(|| Candidate { package: package.to_owned(), version: version.to_owned() })
 }
 
 #[cfg(test)]
@@ -283,13 +246,7 @@ mod tests {
         let line = "  rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://m.example/debian trixie-backports/main amd64 Packages";
         let found = candidate(line);
         assert_eq!(found.as_ref().map(|c| c.package.as_str()), Some("rust-src"));
-        assert_eq!(
-            found.map(|c| c.version).as_deref(),
-            Some("1.95.0+dfsg1-2~bpo13+1")
-        );
-        assert_eq!(
-            candidate("  linux | 6.1 | http://m.example/debian sid/main Sources"),
-            None
-        );
+        assert_eq!(found.map(|c| c.version).as_deref(), Some("1.95.0+dfsg1-2~bpo13+1"));
+        assert_eq!(candidate("  linux | 6.1 | http://m.example/debian sid/main Sources"), None);
     }
 }

@@ -24,10 +24,7 @@ fn binary(cx: &Context, package: &str, name: &str) -> Result<PathBuf> {
     let mut cargo = cargo(cx, "build");
     cargo.args(["--release", "--package", package, "--bin", name]);
     exec::visible(&mut cargo).with_context(|| format!("{name} could not be built"))?;
-    Ok(target_folder(cx)
-        .join(HOST_TARGET)
-        .join("release")
-        .join(name))
+    Ok(target_folder(cx).join(HOST_TARGET).join("release").join(name))
 }
 
 /// Cargo set up to build static binaries.
@@ -37,10 +34,7 @@ pub(crate) fn cargo(cx: &Context, verb: &str) -> Command {
         .args([verb, "--target", HOST_TARGET])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env(
-            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-            "-C target-feature=+crt-static",
-        )
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
         .env("CARGO_TARGET_DIR", target_folder(cx));
     cargo
 }

@@ -20,9 +20,7 @@ pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
     // Silent: this takes no time at all when nothing changed, and cargo shows its own progress.
     exec::visible(cargo(cx, "build")?.arg("--release"))
         .context("the eBPF object could not be built")?;
-    let built = target_folder(cx)
-        .join(EBPF_TARGET)
-        .join("release/walkprobe-ebpf");
+    let built = target_folder(cx).join(EBPF_TARGET).join("release/walkprobe-ebpf");
     for folder in places(cx) {
         fs::create_dir_all(&folder)?;
         replace(
@@ -53,23 +51,12 @@ pub(crate) fn cargo(cx: &Context, verb: &str) -> Result<std::process::Command> {
     let linker = setup::linker(cx)?;
     let mut cargo = cx.workspace.cargo();
     cargo
-        .args([
-            verb,
-            "--package",
-            "probe-ebpf",
-            "--target",
-            EBPF_TARGET,
-            "-Z",
-            "build-std=core",
-        ])
+        .args([verb, "--package", "probe-ebpf", "--target", EBPF_TARGET, "-Z", "build-std=core"])
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker)
-        .env(
-            "CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS",
-            "-C debuginfo=2 -C link-arg=--btf",
-        )
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_RUSTFLAGS", "-C debuginfo=2 -C link-arg=--btf")
         .env("CARGO_TARGET_DIR", target_folder(cx));
     Ok(cargo)
 }
@@ -102,7 +89,6 @@ fn replace(path: &Path, contents: &[u8]) -> Result<()> {
         .permissions(fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)?;
     std::io::Write::write_all(&mut file, contents)?;
-    file.persist(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }

@@ -21,9 +21,7 @@ impl Cache {
     /// Finds the folder: `$WALKPROBE_CACHE`, else `$XDG_CACHE_HOME/walkprobe`, else `~/.cache/walkprobe`.
     pub(crate) fn open() -> Result<Self> {
         let root = locate(|name| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
         })
         .context("no cache folder: set WALKPROBE_CACHE, XDG_CACHE_HOME or HOME")?;
         let root = std::path::absolute(&root)?;

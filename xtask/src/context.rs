@@ -18,10 +18,6 @@ impl Context {
     pub(crate) fn find() -> Result<Self> {
         let workspace = Workspace::find()?;
         let compiler = Compiler::find(&workspace)?;
-        Ok(Self {
-            workspace,
-            cache: Cache::open()?,
-            compiler,
-        })
+        Ok(Self { workspace, cache: Cache::open()?, compiler })
     }
 }

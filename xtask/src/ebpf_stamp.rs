@@ -50,8 +50,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 /// Sources and manifests; an editor's backup copy must not make an object stale.
 fn relevant(file: &Path) -> bool {
-    file.extension()
-        .is_some_and(|extension| extension == "rs" || extension == "toml")
+    file.extension().is_some_and(|extension| extension == "rs" || extension == "toml")
 }
 
 struct Fnv(u64);

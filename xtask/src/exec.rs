@@ -9,14 +9,8 @@ const TAIL_LINES: usize = 15;
 
 /// Runs `command` quietly and gives its standard output; a failure shows the last lines it wrote.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| cannot_start(command))?;
+    let Output { status, stdout, stderr } =
+        command.stdin(Stdio::null()).output().with_context(|| cannot_start(command))?;
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
     if !status.success() {
         let said = format!("{stdout}{}", String::from_utf8_lossy(&stderr));
@@ -50,16 +44,11 @@ pub(crate) fn shown(command: &Command) -> String {
 /// Where `program` is on PATH, if anywhere.
 pub(crate) fn on_path(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 fn cannot_start(command: &Command) -> String {
-    format!(
-        "cannot start `{}`: is it installed?",
-        command.get_program().to_string_lossy()
-    )
+    format!("cannot start `{}`: is it installed?", command.get_program().to_string_lossy())
 }
 
 fn tail(text: &str) -> String {
@@ -79,10 +68,7 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_are_kept() {
-        let text = (0..100)
-            .map(|n| n.to_string())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let text = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
         assert!(tail(&text).starts_with("85\n"));
     }
 }

@@ -41,9 +41,7 @@ impl Kernel {
 pub(crate) fn run(cx: &Context, options: &cli::Kernels) -> Result<()> {
     match options.fetch.as_deref() {
         None => list(cx),
-        Some("all") => series::ALL
-            .iter()
-            .try_for_each(|series| refresh(cx, series)),
+        Some("all") => series::ALL.iter().try_for_each(|series| refresh(cx, series)),
         Some(series) => refresh(cx, series),
     }
 }
@@ -58,10 +56,8 @@ pub(crate) fn ensure(cx: &Context, series: &str) -> Result<Kernel> {
     if let Some(kernel) = cached(cx, series) {
         return Ok(kernel);
     }
-    let fetched = say::step(
-        &format!("kernel {series}: fetching Debian's package"),
-        || fetch(cx, series),
-    );
+    let fetched =
+        say::step(&format!("kernel {series}: fetching Debian's package"), || fetch(cx, series));
     fetched.with_context(|| {
         format!("kernel {series} cannot be had; cure: `--kernel PATH` takes any bzImage with BTF (CONFIG_DEBUG_INFO_BTF)")
     })
@@ -78,10 +74,7 @@ pub(crate) fn cached(cx: &Context, series: &str) -> Option<Kernel> {
 
 fn check(series: &str) -> Result<()> {
     if !series::ALL.contains(&series) {
-        bail!(
-            "no kernel series `{series}`; there are {}",
-            series::ALL.join(", ")
-        );
+        bail!("no kernel series `{series}`; there are {}", series::ALL.join(", "));
     }
     Ok(())
 }
@@ -90,9 +83,7 @@ fn list(cx: &Context) -> Result<()> {
     let candidates = Apt::all_suites(&cx.cache).and_then(|apt| {
         if !apt.has_lists() {
             let _lock = cx.cache.lock()?;
-            say::step("kernels: fetching Debian's package lists", || {
-                apt.update_suites(&cx.cache)
-            })?;
+            say::step("kernels: fetching Debian's package lists", || apt.update_suites(&cx.cache))?;
         }
         apt.candidates(series::PACKAGES)
     });
@@ -100,10 +91,7 @@ fn list(cx: &Context) -> Result<()> {
         say::note(format_args!("only cached kernels are known: {error:#}"));
         Vec::new()
     });
-    say::result(format_args!(
-        "{:8} {:24} {:24} release",
-        "series", "to be had", "cached"
-    ));
+    say::result(format_args!("{:8} {:24} {:24} release", "series", "to be had", "cached"));
     for series in series::ALL {
         let newest = series::newest(series, &candidates);
         let cached = cached(cx, series);
@@ -112,9 +100,7 @@ fn list(cx: &Context) -> Result<()> {
             "{series:8} {:24} {:24} {}",
             newest.as_ref().map_or("-", |kernel| &kernel.version),
             cached.as_ref().map_or("-", |kernel| &kernel.version),
-            release
-                .or(newest.as_ref().map(|kernel| kernel.release.clone()))
-                .unwrap_or_default()
+            release.or(newest.as_ref().map(|kernel| kernel.release.clone())).unwrap_or_default()
         ));
     }
     Ok(())
@@ -126,16 +112,10 @@ fn refresh(cx: &Context, series: &str) -> Result<()> {
     let _lock = cx.cache.lock()?;
     let newest = find(cx, series)?;
     if let Some(kernel) = cached(cx, series).filter(|kernel| kernel.version == newest.version) {
-        say::note(format_args!(
-            "kernel {series}: {} is cached",
-            kernel.version
-        ));
+        say::note(format_args!("kernel {series}: {} is cached", kernel.version));
         return Ok(());
     }
-    say::step(
-        &format!("kernel {series}: fetching {}", newest.version),
-        || fetch(cx, series),
-    )?;
+    say::step(&format!("kernel {series}: fetching {}", newest.version), || fetch(cx, series))?;
     Ok(())
 }
 
@@ -155,11 +135,8 @@ fn fetch(cx: &Context, series: &str) -> Result<Kernel> {
     let apt = Apt::all_suites(&cx.cache)?;
     let scratch = cx.cache.scratch()?;
     let download = |packages: &KernelPackages| {
-        let names: Vec<String> = packages
-            .names
-            .iter()
-            .map(|name| format!("{name}={}", packages.version))
-            .collect();
+        let names: Vec<String> =
+            packages.names.iter().map(|name| format!("{name}={}", packages.version)).collect();
         apt.download(&names, scratch.path())
     };
     let mut packages = find(cx, series)?;
@@ -182,13 +159,8 @@ fn fetch(cx: &Context, series: &str) -> Result<Kernel> {
         version: packages.version,
         folder: PathBuf::new(),
     };
-    fs::write(
-        finished.join("kernel.json"),
-        serde_json::to_string_pretty(&kernel)?,
-    )?;
-    let folder = cx
-        .cache
-        .install(&finished, Path::new("kernels").join(series))?;
+    fs::write(finished.join("kernel.json"), serde_json::to_string_pretty(&kernel)?)?;
+    let folder = cx.cache.install(&finished, Path::new("kernels").join(series))?;
     Ok(Kernel { folder, ..kernel })
 }
 
@@ -202,10 +174,7 @@ fn arrange(root: &Path, scratch: &Path, release: &str) -> Result<PathBuf> {
         .find(|folder| folder.is_dir())
         .with_context(|| format!("the package has no modules of {release}"))?;
     for name in ["vmlinuz", "config", "System.map"] {
-        let places = [
-            root.join("boot").join(format!("{name}-{release}")),
-            modules.join(name),
-        ];
+        let places = [root.join("boot").join(format!("{name}-{release}")), modules.join(name)];
         match places.iter().find(|place| place.is_file()) {
             Some(place) => fs::rename(place, finished.join(name))?,
             None if name == "vmlinuz" => bail!("the package has no kernel image of {release}"),

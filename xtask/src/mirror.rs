@@ -29,32 +29,21 @@ impl Mirror {
             .iter()
             .filter(|source| !is_security(source))
             .max_by_key(|source| {
-                (
-                    has_updates(&sources, source.base),
-                    source.base.ends_with("/debian"),
-                )
+                (has_updates(&sources, source.base), source.base.ends_with("/debian"))
             })
             .context("this machine's apt configuration names no Debian archive")?
             .base;
         let security = sources
             .iter()
             .find(|source| is_security(source))
-            .map_or_else(
-                || format!("{main}-security"),
-                |source| source.base.to_owned(),
-            );
-        Ok(Self {
-            main: main.to_owned(),
-            security,
-        })
+            .map_or_else(|| format!("{main}-security"), |source| source.base.to_owned());
+        Ok(Self { main: main.to_owned(), security })
     }
 }
 
 fn source(line: &str) -> Option<Source<'_>> {
     let uri = line.strip_prefix('\'')?.split('\'').next()?;
-    let release = uri
-        .strip_suffix("/InRelease")
-        .filter(|uri| !uri.starts_with("cdrom:"))?;
+    let release = uri.strip_suffix("/InRelease").filter(|uri| !uri.starts_with("cdrom:"))?;
     let (base, suite) = release.rsplit_once("/dists/")?;
     Some(Source { base, suite })
 }
@@ -64,9 +53,7 @@ fn is_security(source: &Source) -> bool {
 }
 
 fn has_updates(sources: &[Source], base: &str) -> bool {
-    sources
-        .iter()
-        .any(|source| source.base == base && source.suite.ends_with("-updates"))
+    sources.iter().any(|source| source.base == base && source.suite.ends_with("-updates"))
 }
 
 #[cfg(test)]

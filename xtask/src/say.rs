@@ -34,10 +34,7 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
         spinner.finish_and_clear();
     }
     let verdict = if outcome.is_ok() { "done" } else { "failed" };
-    note(format_args!(
-        "{what}: {verdict} in {}",
-        seconds(start.elapsed())
-    ));
+    note(format_args!("{what}: {verdict} in {}", seconds(start.elapsed())));
     outcome
 }
 

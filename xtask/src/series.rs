@@ -7,9 +7,8 @@ use debversion::Version;
 use crate::apt::Candidate;
 
 /// All series, oldest first.
-pub(crate) const ALL: &[&str] = &[
-    "5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3",
-];
+pub(crate) const ALL: &[&str] =
+    &["5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"];
 /// The series that `setup` fetches and `test` boots unless told otherwise.
 pub(crate) const DEFAULT: &[&str] = &["6.1", "6.12", "7.2"];
 
@@ -61,17 +60,14 @@ pub(crate) fn newest(series: &str, candidates: &[Candidate]) -> Option<KernelPac
 /// `5.10.0-46-cloud-amd64` of `linux-image-5.10.0-46-cloud-amd64`.
 fn image(candidate: &Candidate) -> Option<&str> {
     let name = &candidate.package;
-    let release = name
-        .strip_prefix("linux-image-")
-        .or_else(|| name.strip_prefix("linux-binary-"))?;
+    let release =
+        name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-binary-"))?;
     release.ends_with(FLAVOUR).then_some(release)
 }
 
 /// Whether `6.12.117-1` is of series `6.12`; a release candidate counts.
 fn belongs(version: &str, series: &str) -> bool {
-    version
-        .strip_prefix(series)
-        .is_some_and(|rest| rest.starts_with(['.', '~', '-']))
+    version.strip_prefix(series).is_some_and(|rest| rest.starts_with(['.', '~', '-']))
 }
 
 fn version(text: &str) -> Option<Version> {
@@ -105,10 +101,7 @@ mod tests {
     fn a_metapackage_is_no_kernel() {
         let all = candidates(&[("image-6.1", "6.1.180-1"), ("image-6.1.0-52", "6.1.180-1")]);
         let found = newest("6.1", &all).map(|kernel| kernel.names);
-        assert_eq!(
-            found,
-            Some(vec!["linux-image-6.1.0-52-cloud-amd64".to_owned()])
-        );
+        assert_eq!(found, Some(vec!["linux-image-6.1.0-52-cloud-amd64".to_owned()]));
     }
 
     #[test]
@@ -119,9 +112,7 @@ mod tests {
             ("base-7.3", "7.3~rc7-1~exp1"),
             ("modules-7.3", "7.3~rc7-1~exp1"),
         ]);
-        let names = newest("7.3", &all)
-            .map(|kernel| kernel.names)
-            .unwrap_or_default();
+        let names = newest("7.3", &all).map(|kernel| kernel.names).unwrap_or_default();
         assert_eq!(
             names,
             ["binary", "modules", "base"].map(|part| format!("linux-{part}-7.3-cloud-amd64"))

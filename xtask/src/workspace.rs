@@ -38,10 +38,7 @@ impl Workspace {
                 .map(PathBuf::from)
                 .with_context(|| format!("cargo metadata has no {key}"))
         };
-        Ok(Self {
-            root: folder("workspace_root")?,
-            target: folder("target_directory")?,
-        })
+        Ok(Self { root: folder("workspace_root")?, target: folder("target_directory")? })
     }
 
     /// Cargo, run in the root of the workspace.
@@ -72,9 +69,7 @@ impl Compiler {
             .unwrap_or_else(|| "rustc".into());
         let version = exec::output(Command::new(&rustc).arg("-vV").current_dir(&workspace.root))?;
         let sysroot = exec::output(
-            Command::new(&rustc)
-                .args(["--print", "sysroot"])
-                .current_dir(&workspace.root),
+            Command::new(&rustc).args(["--print", "sysroot"]).current_dir(&workspace.root),
         )?;
         Ok(Self {
             release: field(&version, "release").context("rustc -vV names no release")?,
@@ -90,10 +85,7 @@ fn cargo() -> Command {
 }
 
 fn field(version: &str, name: &str) -> Option<String> {
-    version
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-        .map(str::to_owned)
+    version.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -147,7 +147,8 @@ impl Btf {
             let end = start.checked_add(len as usize)?;
             (end <= bytes.len()).then_some(start..end)
         };
-        let types = section(header(8)?, header(12)?).ok_or(BtfError::Outside("the type section"))?;
+        let types =
+            section(header(8)?, header(12)?).ok_or(BtfError::Outside("the type section"))?;
         let strings =
             section(header(16)?, header(20)?).ok_or(BtfError::Outside("the string section"))?;
         let mut btf = Self { bytes, strings, types: vec![0], index: HashMap::new() };

@@ -175,9 +175,27 @@ member!(HSTATE_ORDER, hstate.order);
 
 /// Every offset that is looked up.
 pub const MEMBERS: [Member; 21] = [
-    TASK_MM, TASK_FLAGS, TASK_TGID, MM_OWNER, VMA_MM, VMA_FLAGS, VMA_FILE, VMF_VMA, VMF_ADDRESS,
-    VMF_FLAGS, WALK_OPS, WALK_VMA, OPS_PUD, OPS_PMD, OPS_PTE, OPS_HUGETLB, FILE_INODE, INODE_SB,
-    SB_FS_INFO, HUGETLBFS_HSTATE, HSTATE_ORDER,
+    TASK_MM,
+    TASK_FLAGS,
+    TASK_TGID,
+    MM_OWNER,
+    VMA_MM,
+    VMA_FLAGS,
+    VMA_FILE,
+    VMF_VMA,
+    VMF_ADDRESS,
+    VMF_FLAGS,
+    WALK_OPS,
+    WALK_VMA,
+    OPS_PUD,
+    OPS_PMD,
+    OPS_PTE,
+    OPS_HUGETLB,
+    FILE_INODE,
+    INODE_SB,
+    SB_FS_INFO,
+    HUGETLBFS_HSTATE,
+    HSTATE_ORDER,
 ];
 
 /// Enumerations whose values records hold.
@@ -348,7 +366,14 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         optional: &[],
         needs_result: true,
         offsets: &[
-            TASK_MM, WALK_OPS, WALK_VMA, VMA_MM, VMA_FLAGS, OPS_PUD, OPS_PMD, OPS_PTE,
+            TASK_MM,
+            WALK_OPS,
+            WALK_VMA,
+            VMA_MM,
+            VMA_FLAGS,
+            OPS_PUD,
+            OPS_PMD,
+            OPS_PTE,
             OPS_HUGETLB,
         ],
         tracepoints: &[],

@@ -157,7 +157,8 @@ fn judge_function(
         return Err(Reason::NoResult);
     }
     for &role in logical.required {
-        let position = position(prototype, role, logical.address).ok_or(Reason::no_argument(role))?;
+        let position =
+            position(prototype, role, logical.address).ok_or(Reason::no_argument(role))?;
         if mechanism == Mechanism::Kprobe && !in_register(&prototype.parameters, position) {
             return Err(Reason::NotInRegister { role: role.name() });
         }
@@ -228,7 +229,7 @@ fn only_prototype(function: &FunctionFacts) -> Result<&Prototype, Reason> {
         ([prototype], Some(1) | None) => Ok(prototype),
         ([], Some(0) | None) => Err(Reason::NoFunction),
         // One of BTF and kallsyms knows it, the other does not.
-        ([], Some(_)) | ([_], Some(_)) => Err(Reason::NoPrototype),
+        ([] | [_], Some(_)) => Err(Reason::NoPrototype),
         (several, _) => {
             Err(Reason::Ambiguous { count: u32::try_from(several.len()).unwrap_or(u32::MAX) })
         }

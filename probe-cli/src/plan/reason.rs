@@ -74,15 +74,15 @@ impl Reason {
     #[must_use]
     pub fn cure(&self) -> Option<&'static str> {
         match self {
-            Self::NoBtf { .. } => {
-                Some("run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are")
-            }
-            Self::Refused { .. } => {
-                Some("run as root on a kernel with CONFIG_KPROBES or CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS")
-            }
-            Self::LoadFailed { .. } | Self::AttachFailed { .. } => {
-                Some("run with -v, and report the message with the output of `walkprobe doctor --json`")
-            }
+            Self::NoBtf { .. } => Some(
+                "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are",
+            ),
+            Self::Refused { .. } => Some(
+                "run as root on a kernel with CONFIG_KPROBES or CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+            ),
+            Self::LoadFailed { .. } | Self::AttachFailed { .. } => Some(
+                "run with -v, and report the message with the output of `walkprobe doctor --json`",
+            ),
             _ => None,
         }
     }
@@ -102,7 +102,9 @@ impl fmt::Display for Reason {
             Self::NoMember { member } => write!(f, "this kernel has no {member}"),
             Self::NoTracepoint => f.write_str("no such tracepoint"),
             Self::OtherTracepoint => f.write_str("the tracepoint has other arguments"),
-            Self::Refused { error } => write!(f, "this kernel refuses this kind of program ({error})"),
+            Self::Refused { error } => {
+                write!(f, "this kernel refuses this kind of program ({error})")
+            }
             Self::LoadFailed { error } => write!(f, "the kernel did not load the program: {error}"),
             Self::AttachFailed { error } => write!(f, "the kernel did not attach it: {error}"),
         }

@@ -33,12 +33,10 @@ pub(crate) fn ensure(cx: &Context) -> Result<Option<PathBuf>> {
 fn fetch(cx: &Context) -> Result<()> {
     let apt = Apt::this_machine(&cx.cache)?;
     let scratch = cx.cache.scratch()?;
-    let debs = apt
-        .download(&[PACKAGE.to_owned()], scratch.path())
-        .or_else(|_| {
-            apt.update()?;
-            apt.download(&[PACKAGE.to_owned()], scratch.path())
-        })?;
+    let debs = apt.download(&[PACKAGE.to_owned()], scratch.path()).or_else(|_| {
+        apt.update()?;
+        apt.download(&[PACKAGE.to_owned()], scratch.path())
+    })?;
     let root = scratch.path().join("root");
     for deb in debs {
         apt::unpack(&deb, &root)?;

@@ -12,10 +12,7 @@ const VERSION: &str = "^0.13";
 
 /// Gives the linker's path, building it first if need be.
 pub(crate) fn ensure(cx: &Context) -> Result<PathBuf> {
-    let name = format!(
-        "bpf-linker/rust-{}-llvm-{}",
-        cx.compiler.release, cx.compiler.llvm
-    );
+    let name = format!("bpf-linker/rust-{}-llvm-{}", cx.compiler.release, cx.compiler.llvm);
     let linker = cx.cache.path(&name).join("bin/bpf-linker");
     if linker.is_file() {
         return Ok(linker);
@@ -50,21 +47,11 @@ fn build(cx: &Context, llvm: &Path, name: &str) -> Result<()> {
 
     let mut cargo = cx.workspace.cargo();
     cargo
-        .args([
-            "install",
-            "bpf-linker",
-            "--version",
-            VERSION,
-            "--locked",
-            "--no-default-features",
-        ])
+        .args(["install", "bpf-linker", "--version", VERSION, "--locked", "--no-default-features"])
         .args(["--features", &format!("llvm-{major}"), "--root"])
         .arg(&root)
         .env("LLVM_PREFIX", &prefix)
-        .env(
-            "RUSTFLAGS",
-            format!("-C link-arg=-Wl,-rpath,{}", rpath.display()),
-        )
+        .env("RUSTFLAGS", format!("-C link-arg=-Wl,-rpath,{}", rpath.display()))
         .env("CARGO_TARGET_DIR", scratch.path().join("target"));
     exec::output(&mut cargo)?;
     exec::output(std::process::Command::new(root.join("bin/bpf-linker")).arg("--version"))?;
@@ -74,13 +61,8 @@ fn build(cx: &Context, llvm: &Path, name: &str) -> Result<()> {
 
 /// The compiler's own LLVM: `libLLVM.so.22.1-rust-1.95.0-stable` (the `.so` beside it is a linker script).
 fn llvm(sysroot: &Path) -> Option<PathBuf> {
-    fs::read_dir(sysroot.join("lib"))
-        .ok()?
-        .flatten()
-        .find_map(|entry| {
-            let name = entry.file_name();
-            name.to_string_lossy()
-                .starts_with("libLLVM.so.")
-                .then(|| entry.path())
-        })
+    fs::read_dir(sysroot.join("lib")).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("libLLVM.so.").then(|| entry.path())
+    })
 }

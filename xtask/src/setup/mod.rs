@@ -29,9 +29,6 @@ pub(crate) fn run(cx: &Context) -> Result<()> {
     for series in series::DEFAULT {
         kernels::ensure(cx, series)?;
     }
-    say::note(format_args!(
-        "setup: all there ({})",
-        say::seconds(start.elapsed())
-    ));
+    say::note(format_args!("setup: all there ({})", say::seconds(start.elapsed())));
     Ok(())
 }

@@ -50,9 +50,7 @@ fn is_there(cx: &Context) -> bool {
 
 fn by_rustup(cx: &Context) -> Result<()> {
     let mut rustup = Command::new("rustup");
-    rustup
-        .args(["component", "add", "rust-src"])
-        .current_dir(&cx.workspace.root);
+    rustup.args(["component", "add", "rust-src"]).current_dir(&cx.workspace.root);
     exec::output(&mut rustup)?;
     if !is_there(cx) {
         bail!("rustup added rust-src to another toolchain than the one in use");
@@ -77,15 +75,10 @@ fn by_debian(cx: &Context) -> Result<()> {
     for deb in apt.download(&[format!("rust-src={version}")], scratch.path())? {
         apt::unpack(&deb, &scratch.path().join("root"))?;
     }
-    let unpacked = scratch
-        .path()
-        .join("root/usr/src")
-        .join(format!("rustc-{release}"));
+    let unpacked = scratch.path().join("root/usr/src").join(format!("rustc-{release}"));
     let kept = cx.cache.install(&unpacked, format!("rust-src-{release}"))?;
     let library = library(cx);
-    let parent = library
-        .parent()
-        .context("the sysroot has no parent folder")?;
+    let parent = library.parent().context("the sysroot has no parent folder")?;
     let link = || -> std::io::Result<()> {
         std::fs::create_dir_all(parent)?;
         let _ = std::fs::remove_file(&library);
