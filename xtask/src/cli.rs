@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::{build, build_ebpf, kernels, say, setup};
+use crate::{build, build_ebpf, kernels, say, setup, vm};
 
 /// The exit status of a command that failed itself, as opposed to what it ran.
 pub(crate) const EXIT_TROUBLE: u8 = 125;
@@ -29,6 +29,8 @@ enum Command {
     Build,
     /// List the kernels that can be had, or fetch some
     Kernels(Kernels),
+    /// Run a command in a guest with another kernel
+    Vm(vm::Options),
 }
 
 /// Options of `kernels`.
@@ -48,6 +50,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::BuildEbpf => say::result(build_ebpf::run(&cx)?.display()),
         Command::Build => say::result(build::walkprobe(&cx)?.display()),
         Command::Kernels(options) => kernels::run(&cx, &options)?,
+        Command::Vm(options) => return vm::run(&cx, options),
     }
     Ok(ExitCode::SUCCESS)
 }

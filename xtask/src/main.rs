@@ -8,11 +8,13 @@ mod cli;
 mod context;
 mod ebpf_stamp;
 mod exec;
+mod guest;
 mod kernels;
 mod mirror;
 mod say;
 mod series;
 mod setup;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;

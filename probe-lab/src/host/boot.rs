@@ -1,0 +1,329 @@
+//! Boots a machine and carries its command's input and output until it ends.
+
+use std::io::{self, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::host::command_line::{Channels, command_line};
+use crate::host::console::{self, Outgoing, RawMode, SignalWatch};
+use crate::host::error::Error;
+use crate::host::initramfs;
+use crate::host::kernel_log::KernelLog;
+use crate::host::process::Running;
+use crate::host::qemu::Qemu;
+use crate::machine::Machine;
+use crate::protocol::{Kind, receive, send};
+
+/// How often the log and the process are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// QEMU connects to its sockets before anything else.
+const CONNECT: Duration = Duration::from_secs(20);
+/// A guest that reported its exit status powers off at once.
+const POWER_OFF: Duration = Duration::from_secs(3);
+/// Frames under way in either direction, so that a slow reader slows the writer.
+const QUEUE: usize = 64;
+
+/// What the command reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// This process's standard input; with standard output on a terminal too, the command gets a terminal of its own.
+    Standard,
+}
+
+/// Where the command's input comes from and its output goes.
+pub struct Streams<'a> {
+    /// What it reads.
+    pub input: Input,
+    /// What it writes to standard output; with a terminal, all it writes.
+    pub stdout: &'a mut dyn Write,
+    /// What it writes to standard error.
+    pub stderr: &'a mut dyn Write,
+}
+
+/// How a guest ended that ran its command to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// The command's exit status, or 128 and the signal that killed it.
+    pub status: u8,
+    /// What `uname -r` says there.
+    pub release: String,
+    /// From the start of QEMU until the command was started.
+    pub boot_time: Duration,
+}
+
+enum Event {
+    Frame(usize, Kind, Vec<u8>),
+    Broken(io::Error),
+    Signal(i32),
+}
+
+/// Boots the machine, runs its command and gives its exit status. QEMU never outlives this call, nor this process.
+///
+/// # Errors
+///
+/// A panic, a hang and a command that takes too long are told apart; see [`Error`].
+pub fn boot(qemu: &Qemu, machine: &Machine, streams: Streams) -> Result<Exit, Error> {
+    let interactive = streams.input == Input::Standard && console::is_interactive();
+    let folder = tempfile::Builder::new().prefix("walkprobe-lab-").tempdir();
+    let folder = folder.map_err(Error::file("create a folder in", std::env::temp_dir()))?;
+    let path = |name: &str| folder.path().join(name);
+    let (initramfs, port, serial, complaints) =
+        (path("initramfs"), path("port"), path("serial"), path("stderr"));
+    let terminal = interactive.then(console::size);
+    initramfs::write(machine, terminal, &initramfs)?;
+    std::fs::write(&machine.kernel_log, "").map_err(Error::file("write", &machine.kernel_log))?;
+    let log =
+        KernelLog::open(&machine.kernel_log).map_err(Error::file("read", &machine.kernel_log))?;
+    let listeners = [listen(&port)?, listen(&serial)?];
+
+    let mut command = qemu.command();
+    command.args(command_line(
+        machine,
+        &Channels { initramfs: &initramfs, port: &port, serial: &serial },
+    ));
+    let stderr = std::fs::File::create(&complaints).map_err(Error::file("create", &complaints))?;
+    command.stderr(stderr);
+    let started = Instant::now();
+    let mut guest = Guest {
+        running: Running::start(command, qemu.binary())?,
+        log,
+        complaints: &complaints,
+        started,
+        sign_of_life: started,
+        ready: None,
+        machine,
+    };
+    let channels = guest.connect(&listeners)?;
+    let (events, incoming) = mpsc::sync_channel(QUEUE);
+    for (number, channel) in channels.iter().enumerate() {
+        listen_to(number, duplicate(channel)?, events.clone());
+    }
+    let _signals = SignalWatch::start(move |signal| {
+        let _ = events.send(Event::Signal(signal));
+    });
+    let _raw = if interactive { RawMode::enter().ok() } else { None };
+    guest.serve(&incoming, &channels, streams)
+}
+
+struct Guest<'a> {
+    running: Running,
+    log: KernelLog,
+    complaints: &'a Path,
+    started: Instant,
+    sign_of_life: Instant,
+    ready: Option<Ready>,
+    machine: &'a Machine,
+}
+
+struct Ready {
+    at: Instant,
+    release: String,
+    outgoing: SyncSender<Outgoing>,
+}
+
+impl Guest<'_> {
+    fn connect(&mut self, listeners: &[UnixListener]) -> Result<Vec<UnixStream>, Error> {
+        let mut channels = Vec::new();
+        for listener in listeners {
+            channels.push(loop {
+                match listener.accept() {
+                    Ok((channel, _)) => {
+                        channel.set_nonblocking(false).map_err(channel_error("open"))?;
+                        break channel;
+                    }
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                        return Err(channel_error("open")(error));
+                    }
+                    Err(_) if self.running.has_ended() || self.started.elapsed() > CONNECT => {
+                        return Err(self.ended());
+                    }
+                    Err(_) => thread::sleep(Duration::from_millis(2)),
+                }
+            });
+        }
+        Ok(channels)
+    }
+
+    fn serve(
+        &mut self,
+        incoming: &Receiver<Event>,
+        channels: &[UnixStream],
+        streams: Streams,
+    ) -> Result<Exit, Error> {
+        let mut looked = Instant::now();
+        loop {
+            let event = incoming.recv_timeout(TICK);
+            let quiet = event.is_err();
+            match event {
+                Ok(Event::Frame(number, kind, payload)) => {
+                    self.sign_of_life = Instant::now();
+                    match kind {
+                        Kind::Ready => self.ready(&payload, &channels[number], streams.input)?,
+                        Kind::Stdout => pass_on(streams.stdout, &payload)?,
+                        Kind::Stderr => pass_on(streams.stderr, &payload)?,
+                        Kind::Exit => return Ok(self.exit(&payload)),
+                        Kind::Trouble => {
+                            return Err(Error::Guest(
+                                String::from_utf8_lossy(&payload).into_owned(),
+                            ));
+                        }
+                        Kind::Alive | Kind::Stdin | Kind::Resize => {}
+                    }
+                }
+                Ok(Event::Signal(signal)) if console::is_resize(signal) => self.resize(),
+                Ok(Event::Signal(signal)) => return Err(Error::Interrupted(signal)),
+                // When QEMU ends, its channels do; the reason is in the log.
+                Ok(Event::Broken(_)) | Err(RecvTimeoutError::Disconnected)
+                    if self.wait_for_end(TICK) =>
+                {
+                    return Err(self.ended());
+                }
+                Ok(Event::Broken(source)) => return Err(channel_error("read")(source)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if looked.elapsed() >= TICK {
+                looked = Instant::now();
+                self.look(quiet)?;
+            }
+        }
+    }
+
+    fn ready(&mut self, release: &[u8], channel: &UnixStream, input: Input) -> Result<(), Error> {
+        let (outgoing, queue) = mpsc::sync_channel::<Outgoing>(QUEUE);
+        let mut channel = duplicate(channel)?;
+        thread::spawn(move || {
+            while let Ok((kind, payload)) = queue.recv() {
+                if send(&mut channel, kind, &payload).is_err() {
+                    return;
+                }
+            }
+        });
+        match input {
+            Input::None => {
+                let _ = outgoing.send((Kind::Stdin, Vec::new()));
+            }
+            Input::Standard => console::pass_input(outgoing.clone()),
+        }
+        self.ready = Some(Ready {
+            at: Instant::now(),
+            release: String::from_utf8_lossy(release).into_owned(),
+            outgoing,
+        });
+        Ok(())
+    }
+
+    fn resize(&self) {
+        let size = console::size();
+        let mut payload = size.rows.to_le_bytes().to_vec();
+        payload.extend_from_slice(&size.columns.to_le_bytes());
+        if let Some(ready) = &self.ready {
+            // A full queue means that the guest does not read; then a size more or less does not matter.
+            let _ = ready.outgoing.try_send((Kind::Resize, payload));
+        }
+    }
+
+    fn exit(&mut self, status: &[u8]) -> Exit {
+        self.wait_for_end(POWER_OFF);
+        let (release, boot_time) = self.ready.as_ref().map_or_else(Default::default, |ready| {
+            (ready.release.clone(), ready.at - self.started)
+        });
+        Exit { status: status.first().copied().unwrap_or(u8::MAX), release, boot_time }
+    }
+
+    /// Looks for whatever no frame tells: a panic, an end, silence, too long a run.
+    fn look(&mut self, nothing_waits: bool) -> Result<(), Error> {
+        if self.log.follow().map_err(Error::file("read", self.log.path().to_owned()))? {
+            self.sign_of_life = Instant::now();
+        }
+        if nothing_waits && self.running.has_ended() {
+            return Err(self.ended());
+        }
+        let silence = self.sign_of_life.elapsed();
+        // After a panic the kernel reboots, which ends QEMU, unless its command line says otherwise.
+        if self.log.has_panic() && silence > Duration::from_secs(3) {
+            return Err(self.ended());
+        }
+        if silence > self.machine.hang_after {
+            let phase =
+                if self.ready.is_some() { "while the command ran" } else { "while booting" };
+            return Err(Error::Hang {
+                silence,
+                phase,
+                log: self.log.path().to_owned(),
+                tail: self.log.tail(),
+            });
+        }
+        match (self.machine.timeout, &self.ready) {
+            (Some(limit), Some(ready)) if ready.at.elapsed() > limit => {
+                Err(Error::CommandTimeout { limit })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wait_for_end(&mut self, at_most: Duration) -> bool {
+        let start = Instant::now();
+        while !self.running.has_ended() {
+            if start.elapsed() > at_most {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    /// Why QEMU is no longer there, or no longer of use.
+    fn ended(&mut self) -> Error {
+        // An unreadable log must not hide the reason that QEMU gave.
+        let _ = self.log.follow();
+        if self.log.has_panic() {
+            return Error::Panic { log: self.log.path().to_owned(), tail: self.log.tail() };
+        }
+        let said = std::fs::read_to_string(self.complaints).unwrap_or_default();
+        let said = said.trim();
+        Error::Ended(match (said.is_empty(), self.running.status()) {
+            (false, _) => said.to_owned(),
+            (true, Some(status)) => format!("{status}; the end of its log:\n{}", self.log.tail()),
+            (true, None) => "it does not answer".to_owned(),
+        })
+    }
+}
+
+fn listen(path: &Path) -> Result<UnixListener, Error> {
+    let listener = UnixListener::bind(path).map_err(Error::file("listen at", path))?;
+    listener.set_nonblocking(true).map_err(Error::file("listen at", path))?;
+    Ok(listener)
+}
+
+fn listen_to(number: usize, mut channel: UnixStream, events: SyncSender<Event>) {
+    thread::spawn(move || {
+        loop {
+            let event = match receive(&mut channel) {
+                Ok(Some((kind, payload))) => Event::Frame(number, kind, payload),
+                Ok(None) => Event::Broken(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Event::Broken(error),
+            };
+            let last = matches!(event, Event::Broken(_));
+            if events.send(event).is_err() || last {
+                return;
+            }
+        }
+    });
+}
+
+fn duplicate(channel: &UnixStream) -> Result<UnixStream, Error> {
+    channel.try_clone().map_err(channel_error("open"))
+}
+
+fn channel_error(operation: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Channel { operation, source }
+}
+
+fn pass_on(stream: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
+    stream.write_all(bytes).and_then(|()| stream.flush()).map_err(Error::Output)
+}
