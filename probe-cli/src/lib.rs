@@ -4,10 +4,19 @@
 //! Data flows one way: kernel → records → [`event::Event`] → [`session::Session`] → views.
 //! `ARCHITECTURE.md` has the picture.
 
+pub mod cli;
+pub mod clock;
+pub mod cmd;
 pub mod escape;
 pub mod event;
+pub mod exit;
 pub mod kernel;
+pub mod output;
 pub mod plan;
+pub mod probe;
 pub mod sample;
 pub mod session;
+pub mod stop;
+pub mod trace;
 pub mod units;
+pub mod walk;

@@ -92,3 +92,23 @@ function!(WalkPagemap: walk::enter_generic, walk::exit;
     walk_pagemap_fentry, walk_pagemap_fexit, walk_pagemap_kprobe, walk_pagemap_kretprobe);
 function!(WalkPagemapHugetlb: walk::enter_hugetlb, walk::exit;
     walk_pagemap_hugetlb_fentry, walk_pagemap_hugetlb_fexit, walk_pagemap_hugetlb_kprobe, walk_pagemap_hugetlb_kretprobe);
+
+/// Programs that do nothing: whether the kernel takes them shows what it allows.
+mod trial {
+    use super::*;
+
+    #[fentry]
+    fn trial_fentry(_context: FEntryContext) -> i32 {
+        0
+    }
+
+    #[kprobe]
+    fn trial_kprobe(_context: ProbeContext) -> u32 {
+        0
+    }
+
+    #[raw_tracepoint]
+    fn trial_tracepoint(_context: RawTracePointContext) -> i32 {
+        0
+    }
+}

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::context::Context;
 use crate::workspace::HOST_TARGET;
-use crate::{build_ebpf, exec};
+use crate::{build_ebpf, exec, say};
 
 /// Builds the static `walkprobe` with the eBPF object inside; gives its path.
 pub(crate) fn walkprobe(cx: &Context) -> Result<PathBuf> {
@@ -22,8 +22,10 @@ pub(crate) fn guest_init(cx: &Context) -> Result<PathBuf> {
 
 fn binary(cx: &Context, package: &str, name: &str) -> Result<PathBuf> {
     let mut cargo = cargo(cx, "build");
-    cargo.args(["--release", "--package", package, "--bin", name]);
-    exec::visible(&mut cargo).with_context(|| format!("{name} could not be built"))?;
+    // Says nothing when nothing is to be done, for its output would mix with that of a guest's command.
+    cargo.args(["--quiet", "--release", "--package", package, "--bin", name]);
+    say::long_step(&format!("{name}: building"), || exec::visible(&mut cargo))
+        .with_context(|| format!("{name} could not be built"))?;
     Ok(target_folder(cx).join(HOST_TARGET).join("release").join(name))
 }
 

@@ -17,8 +17,9 @@ const STAMP: &str = "walkprobe.bpf.stamp";
 /// Builds the object whether or not it is stale (cargo does nothing when nothing changed); gives its path.
 pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
     let stamp = stamp(cx)?;
-    // Silent: this takes no time at all when nothing changed, and cargo shows its own progress.
-    exec::visible(cargo(cx, "build")?.arg("--release"))
+    let mut cargo = cargo(cx, "build")?;
+    cargo.args(["--quiet", "--release"]);
+    say::long_step("eBPF object: building", || exec::visible(&mut cargo))
         .context("the eBPF object could not be built")?;
     let built = target_folder(cx).join(EBPF_TARGET).join("release/walkprobe-ebpf");
     for folder in places(cx) {
@@ -42,7 +43,7 @@ pub(crate) fn ensure(cx: &Context) -> Result<PathBuf> {
     if fresh {
         return Ok(object(cx));
     }
-    say::step("eBPF object: building", || run(cx))
+    run(cx)
 }
 
 /// Cargo set up to do something (`build`, `clippy`) with the package of the eBPF programs.

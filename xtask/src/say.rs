@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// Work that is shorter was no work.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
 /// One line of a command's result.
 pub(crate) fn result(line: impl std::fmt::Display) {
     // A reader that went away (`cargo xtask kernels | head -1`) is no error.
@@ -35,6 +38,20 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     }
     let verdict = if outcome.is_ok() { "done" } else { "failed" };
     note(format_args!("{what}: {verdict} in {}", seconds(start.elapsed())));
+    outcome
+}
+
+/// Like [`step`], but says nothing of work that turns out to be done already.
+pub(crate) fn long_step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let spinner = std::io::stderr().is_terminal().then(|| spinner(what));
+    let outcome = work();
+    if let Some(spinner) = spinner {
+        spinner.finish_and_clear();
+    }
+    if outcome.is_ok() && start.elapsed() > WORTH_TELLING {
+        note(format_args!("{what}: done in {}", seconds(start.elapsed())));
+    }
     outcome
 }
 

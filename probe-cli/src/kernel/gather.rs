@@ -12,7 +12,10 @@ use super::{
     privileges::Privileges,
     symbols::Symbols,
 };
-use crate::plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, TRIAL_FUNCTION};
+use crate::{
+    plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, TRIAL_FUNCTION},
+    walk::callbacks::CALLBACKS,
+};
 
 /// Kernel options that decide what walkprobe can show.
 pub const OPTIONS: [&str; 12] = [
@@ -32,7 +35,9 @@ pub const OPTIONS: [&str; 12] = [
 
 /// Gathers everything that reading files can tell. What only trying can tell
 /// ([`Facts::mechanisms`]) is given by `mechanisms`, which gets the functions that can be tried.
-pub fn gather(mechanisms: impl FnOnce(&Facts) -> Mechanisms) -> Facts {
+/// Beside the facts come the symbols that they rest on: addresses belong to one boot, so they are
+/// no facts about a kernel.
+pub fn gather(mechanisms: impl FnOnce(&Facts) -> Mechanisms) -> (Facts, Symbols) {
     let uname = rustix::system::uname();
     let mut facts = Facts {
         release: uname.release().to_string_lossy().into_owned(),
@@ -41,15 +46,21 @@ pub fn gather(mechanisms: impl FnOnce(&Facts) -> Mechanisms) -> Facts {
         config: config(),
         ..Facts::default()
     };
+    let symbols = Symbols::read(&symbol_names());
     let btf = fs::read(btf::VMLINUX)
         .map_err(|error| format!("{}: {error}", btf::VMLINUX))
         .and_then(|bytes| Btf::parse(bytes).map_err(|error| error.to_string()));
     match btf {
-        Ok(btf) => describe(&mut facts, &btf),
+        Ok(btf) => describe(&mut facts, &btf, symbols.as_ref().ok()),
         Err(error) => facts.no_btf = Some(error),
     }
     facts.mechanisms = mechanisms(&facts);
-    facts
+    (facts, symbols.unwrap_or_default())
+}
+
+/// Functions that probes ask for, and the callbacks that name walkers.
+fn symbol_names() -> BTreeSet<&'static str> {
+    function_names().into_iter().chain(CALLBACKS).collect()
 }
 
 /// The names of all functions that probes ask for.
@@ -61,14 +72,13 @@ fn function_names() -> BTreeSet<&'static str> {
         .collect()
 }
 
-fn describe(facts: &mut Facts, btf: &Btf) {
+fn describe(facts: &mut Facts, btf: &Btf, symbols: Option<&Symbols>) {
     let names = function_names();
-    let symbols = Symbols::read(&names).ok();
     let traceable = traceable(&names).ok();
     for name in names {
         let function = FunctionFacts {
             prototypes: btf.functions(name),
-            symbols: symbols.as_ref().map(|symbols| symbols.count(name)),
+            symbols: symbols.map(|symbols| symbols.count(name)),
             traceable: traceable.as_ref().map(|traceable| traceable.contains(name)),
         };
         if !function.prototypes.is_empty() || function.symbols != Some(0) {

@@ -6,6 +6,8 @@
 pub mod catalogue;
 pub mod decide;
 pub mod reason;
+pub mod report;
 
 pub use decide::{Candidate, Plan, Row, plan};
 pub use reason::Reason;
+pub use report::Report;

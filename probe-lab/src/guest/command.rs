@@ -118,7 +118,7 @@ fn program(orders: &Orders) -> io::Result<std::path::PathBuf> {
     std::env::split_paths(PATH)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .ok_or_else(|| named(orders, &io::ErrorKind::NotFound.into()))
+        .ok_or_else(|| named(orders, &io::Error::other(format!("no such program in {PATH}"))))
 }
 
 fn named(orders: &Orders, error: &io::Error) -> io::Error {

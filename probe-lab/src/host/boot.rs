@@ -93,6 +93,7 @@ pub fn boot(qemu: &Qemu, machine: &Machine, streams: Streams) -> Result<Exit, Er
         running: Running::start(command, qemu.binary())?,
         log,
         complaints: &complaints,
+        initramfs: &initramfs,
         started,
         sign_of_life: started,
         ready: None,
@@ -114,6 +115,7 @@ struct Guest<'a> {
     running: Running,
     log: KernelLog,
     complaints: &'a Path,
+    initramfs: &'a Path,
     started: Instant,
     sign_of_life: Instant,
     ready: Option<Ready>,
@@ -209,6 +211,8 @@ impl Guest<'_> {
             }
             Input::Standard => console::pass_input(outgoing.clone()),
         }
+        // QEMU has read it; should this process be killed, less is left behind.
+        let _ = std::fs::remove_file(self.initramfs);
         self.ready = Some(Ready {
             at: Instant::now(),
             release: String::from_utf8_lossy(release).into_owned(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const PANIC: &str = "Kernel panic - not syncing";
 /// How many lines of the log an error shows.
 const TAIL_LINES: usize = 25;
+const LINES_BEFORE_PANIC: usize = 8;
 
 /// The log of one guest, read as far as it has been written.
 #[derive(Debug)]
@@ -61,15 +62,16 @@ fn has_panic(text: &str) -> bool {
     text.contains(PANIC)
 }
 
-/// The last lines; when there was a panic, lines around it, because the reason stands before and registers follow.
+/// The last lines; when there was a panic, the lines around it: its reason stands before, its call trace after.
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let last = lines.len().saturating_sub(TAIL_LINES);
     let start = lines
         .iter()
         .position(|line| line.contains(PANIC))
-        .map_or(last, |panic| panic.saturating_sub(TAIL_LINES / 2).min(last));
-    lines[start..].iter().take(2 * TAIL_LINES).copied().collect::<Vec<_>>().join("\n")
+        .map_or(last, |panic| panic.saturating_sub(LINES_BEFORE_PANIC).min(last));
+    let end = lines.len().min(start + TAIL_LINES);
+    lines[start..end].join("\n")
 }
 
 #[cfg(test)]

@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::{cmd, output};
+
+const ABOUT: &str = "Shows, live, which page-table leaf sizes map each range of a process, what \
+                     changes them, and what it costs the kernel to walk them";
+
+const EXIT_CODES: &str = "Exit status:
+  0  success (trace -- CMD: the status of CMD)
+  1  an error that has no number of its own
+  2  the command line is wrong
+  3  doctor: only a part works here
+  4  nothing works on this kernel, or without more rights
+  5  there is no such process
+  6  the output cannot be written";
+
+/// The command line of `walkprobe`.
+#[derive(Debug, Parser)]
+#[command(name = "walkprobe", version, about = ABOUT, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Say more on standard error: -v what the eBPF programs report, -vv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `walkprobe` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what works on this kernel, what does not, and why
+    Doctor(cmd::doctor::Args),
+    /// Record what happens to the address space of a process as JSON Lines
+    Trace(cmd::trace::Args),
+    /// Wait until told, then become the command (used by trace)
+    #[command(name = "__exec", hide = true)]
+    Exec(cmd::exec::Args),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever goes wrong; [`crate::exit::code`] has its exit code.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        output::init_log(self.verbose);
+        match self.command {
+            Command::Doctor(args) => cmd::doctor::run(&args),
+            Command::Trace(args) => cmd::trace::run(&args, self.verbose),
+            Command::Exec(args) => cmd::exec::run(&args),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The subcommands, one file each.
+
+pub mod doctor;
+pub mod exec;
+mod start;
+pub mod trace;

@@ -1,0 +1,267 @@
+//! `walkprobe trace`: records what happens to the address space of a process.
+
+use std::{
+    ffi::OsString,
+    io::{self, PipeWriter, Write as _},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::process::ExitStatusExt as _,
+    },
+    path::PathBuf,
+    process::{Child, Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{FdFlags, fcntl_setfd},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
+use super::start::start;
+use crate::{
+    clock,
+    escape::escape,
+    exit::Failure,
+    output,
+    probe::{Live, RING_BYTES, Settings},
+    stop::Stop,
+    trace::{
+        format::{Counts, End, Footer, Header},
+        writer::Writer,
+    },
+};
+
+const EXAMPLES: &str = "Examples:
+  walkprobe trace -p 1234 -o app.jsonl --duration 10
+  walkprobe trace -o build.jsonl -- make -j8
+  walkprobe trace -p $(pidof postgres | tr ' ' ,) | jq -c 'select(.kind == \"pmd_split\")'";
+
+/// Arguments of `trace`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Trace these processes; the trace ends when all of them have ended
+    #[arg(
+        short,
+        long,
+        value_name = "PID",
+        value_delimiter = ',',
+        required_unless_present = "command"
+    )]
+    pid: Vec<u32>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// End after this time, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Size of the ring buffer between kernel and user space, in KiB: a power of two
+    #[arg(long, value_name = "KIB", default_value_t = RING_BYTES >> 10, value_parser = ring_kib)]
+    ring_size: u32,
+    /// Run this command and trace it
+    #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
+    command: Vec<OsString>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a number of seconds above 0 is wanted, such as 10 or 0.5".to_owned())
+}
+
+fn ring_kib(text: &str) -> Result<u32, String> {
+    text.parse::<u32>()
+        .ok()
+        .filter(|kib| kib.is_power_of_two() && (4..=1 << 20).contains(kib))
+        .ok_or_else(|| "a power of two from 4 to 1048576 is wanted".to_owned())
+}
+
+/// How long one wait for records lasts at most, so that other things are noticed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Records a trace.
+///
+/// # Errors
+/// When a process does not exist, nothing can be attached, or the output cannot be written.
+pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
+    let stop = Stop::on_signals().context("cannot listen to signals")?;
+    let targets: Vec<Target> =
+        args.pid.iter().map(|&pid| Target::open(pid)).collect::<Result<_, _>>()?;
+    // The output before the work: a wrong path should not cost a trace.
+    let mut writer = Writer::open(args.output.as_deref())?;
+    let mut launched =
+        if args.command.is_empty() { None } else { Some(Launched::spawn(&args.command)?) };
+    let pids: Vec<u32> = match &launched {
+        Some(launched) => vec![launched.child.id()],
+        None => targets.iter().map(|target| target.pid).collect(),
+    };
+    let settings = Settings {
+        targets: pids.clone(),
+        ring_bytes: args.ring_size << 10,
+        log_level: if verbose == 0 { 0 } else { 5 },
+        ..Settings::default()
+    };
+    let (facts, mut live) = start(&settings)?;
+    let command = std::env::args_os().map(|word| escape(word.as_encoded_bytes())).collect();
+    writer.line(&Header::new(&facts, live.report(), command, pids))?;
+    if let Some(launched) = &mut launched {
+        launched.go()?;
+    }
+
+    let deadline = args.duration.map(|duration| Instant::now() + duration);
+    let (reason, status) =
+        record(&mut live, &mut writer, &stop, deadline, &targets, &mut launched)?;
+
+    let mut written = Ok(());
+    let time = clock::monotonic();
+    let ended = live.finish(|event| {
+        if written.is_ok() {
+            written = writer.event(&event);
+        }
+    })?;
+    written?;
+    let lost = ended.counters.iter().map(|c| c.lost_ring + c.lost_state).sum();
+    writer.line(&Footer {
+        time,
+        reason,
+        command_status: status.map(i32::from),
+        events: writer.events(),
+        lost,
+        unreadable: ended.unreadable,
+        probes: Counts::all(&ended.counters),
+    })?;
+    writer.flush()?;
+    if lost > 0 {
+        output::say(&format!("{lost} events were lost; a larger --ring-size may help"));
+    }
+    Ok(ExitCode::from(status.unwrap_or(0)))
+}
+
+/// Writes events until there is a reason to end; gives it, and the status of the command.
+fn record(
+    live: &mut Live,
+    writer: &mut Writer,
+    stop: &Stop,
+    deadline: Option<Instant>,
+    targets: &[Target],
+    launched: &mut Option<Launched>,
+) -> anyhow::Result<(End, Option<u8>)> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut written = Ok(());
+        live.poll(left.unwrap_or(TICK).min(TICK), |event| {
+            if written.is_ok() {
+                written = writer.event(&event);
+            }
+        })?;
+        written?;
+        writer.flush()?;
+        if let Some(launched) = launched
+            && let Some(status) = launched.child.try_wait()?
+        {
+            return Ok((End::Exit, Some(shell_status(status))));
+        }
+        if stop.requested() {
+            return Ok((End::Signal, None));
+        }
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok((End::Duration, None));
+        }
+        if launched.is_none() && targets.iter().all(Target::has_ended) {
+            return Ok((End::Exit, None));
+        }
+    }
+}
+
+/// A process that was asked for by its PID.
+struct Target {
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Target {
+    fn open(pid: u32) -> Result<Self, Failure> {
+        let none = |why: &str| Failure::NoProcess(format!("{why}; `ps -e` lists the processes"));
+        let status = i32::try_from(pid)
+            .ok()
+            .and_then(|pid| procfs::process::Process::new(pid).ok()?.status().ok())
+            .ok_or_else(|| none(&format!("there is no process {pid}")))?;
+        if status.vmsize.is_none() {
+            return Err(none(&format!(
+                "process {pid} has no address space: it is a kernel thread, or it has ended"
+            )));
+        }
+        // A thread stands for its process: they share the address space.
+        let pidfd = Pid::from_raw(status.tgid)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            .ok_or_else(|| none(&format!("process {pid} has ended")))?;
+        Ok(Self { pid: u32::try_from(status.tgid).unwrap_or(pid), pidfd })
+    }
+
+    fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)], Some(&now))
+            .is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// A command that waits to be told before it begins.
+struct Launched {
+    child: Child,
+    go: Option<PipeWriter>,
+}
+
+impl Launched {
+    fn spawn(command: &[OsString]) -> anyhow::Result<Self> {
+        use std::os::fd::AsRawFd as _;
+        let (reader, writer) = io::pipe().context("cannot make a pipe")?;
+        // The child inherits this end.
+        fcntl_setfd(&reader, FdFlags::empty()).context("cannot share a pipe")?;
+        let child = Command::new("/proc/self/exe")
+            .arg("__exec")
+            .arg(reader.as_raw_fd().to_string())
+            .arg("--")
+            .args(command)
+            .spawn()
+            .context("cannot start a process")?;
+        Ok(Self { child, go: Some(writer) })
+    }
+
+    fn go(&mut self) -> anyhow::Result<()> {
+        match self.go.take() {
+            Some(mut pipe) => pipe.write_all(b"!").context("the command ended before it began"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The status as a shell shows it: 128 and the signal's number when a signal ended it.
+fn shell_status(status: std::process::ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    u8::try_from(code.unwrap_or(1)).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, ring_kib, seconds};
+
+    #[test]
+    fn sizes_and_times_are_checked() {
+        assert!(seconds("0.5").is_ok() && seconds("0").is_err() && seconds("nan").is_err());
+        assert!(seconds("1e300").is_err() && seconds("-1").is_err() && seconds("x").is_err());
+        assert!(ring_kib("4").is_ok() && ring_kib("5").is_err() && ring_kib("2").is_err());
+        assert!(ring_kib("2097152").is_err());
+    }
+
+    #[test]
+    fn wrong_processes_are_refused_in_one_sentence() {
+        let message = |pid| Target::open(pid).map(|_| ()).unwrap_err().to_string();
+        assert!(message(u32::MAX).starts_with("there is no process 4294967295; "));
+        assert!(message(0).starts_with("there is no process 0; "));
+        assert!(Target::open(std::process::id()).is_ok());
+    }
+}

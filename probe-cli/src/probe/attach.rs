@@ -1,0 +1,233 @@
+//! Loads and attaches what the plan says, and goes on to the next candidate where the kernel does
+//! not agree.
+
+use aya::{
+    Btf, Ebpf,
+    maps::HashMap,
+    programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
+};
+use probe_common::{
+    config::Config,
+    probe::{PROBES, Probe},
+};
+
+use super::{
+    ProbeError,
+    error::brief_program_error,
+    object::{self, Sizes},
+};
+use crate::plan::{Candidate, Plan, Reason, Report, decide::Mechanism};
+
+/// What is wanted of the programs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Probes whose operations come as events; all are counted.
+    pub stream: Vec<Probe>,
+    /// Only operations on these thread groups; empty: on all.
+    pub targets: Vec<u32>,
+    /// Keep statistics by process.
+    pub statistics: bool,
+    /// Bytes of the ring buffer: a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// What the programs report through aya-log: 0 nothing, 5 everything.
+    pub log_level: u8,
+}
+
+/// Enough for about 80,000 records.
+pub const RING_BYTES: u32 = 8 << 20;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stream: Probe::ALL.to_vec(),
+            targets: Vec::new(),
+            statistics: false,
+            ring_bytes: RING_BYTES,
+            log_level: 0,
+        }
+    }
+}
+
+/// The programs, attached.
+pub(super) struct Attached {
+    pub(super) ebpf: Ebpf,
+    pub(super) report: Report,
+    choice: Choice,
+}
+
+/// The candidate of each probe.
+type Choice = [Option<usize>; PROBES];
+
+/// Loads and attaches.
+///
+/// The positions of arguments are fixed when the maps are created, so a candidate with other
+/// positions needs the whole object anew. That only happens when the kernel refuses what the plan
+/// thought possible.
+pub(super) fn attach(mut plan: Plan, settings: &Settings) -> Result<Attached, ProbeError> {
+    // Kernels before 5.11 account maps to this limit. Without the right to raise it they say so.
+    let _ = rustix::process::setrlimit(
+        rustix::process::Resource::Memlock,
+        rustix::process::Rlimit { current: None, maximum: None },
+    );
+    let btf = Btf::from_sys_fs().ok();
+    loop {
+        let choice = choose(&plan);
+        let mut ebpf = load(&plan, &choice, settings)?;
+        let mut refused = false;
+        for row in &mut plan.rows {
+            let Some(number) = choice[row.probe.index()] else { continue };
+            let candidate = &mut row.candidates[number];
+            if let Err(reason) = attach_candidate(&mut ebpf, btf.as_ref(), row.probe, candidate) {
+                log::debug!("{} on {}: {reason}", row.probe.name(), candidate.targets.join(", "));
+                candidate.rejected = Some(reason);
+                refused = true;
+            }
+        }
+        if !refused {
+            let report = Report::new(plan, choice);
+            return Ok(Attached { ebpf, report, choice });
+        }
+    }
+}
+
+/// The best candidate of each probe that nothing speaks against.
+fn choose(plan: &Plan) -> Choice {
+    let mut choice = [None; PROBES];
+    for row in &plan.rows {
+        choice[row.probe.index()] =
+            row.candidates.iter().position(|candidate| candidate.rejected.is_none());
+    }
+    choice
+}
+
+fn load(plan: &Plan, choice: &Choice, settings: &Settings) -> Result<Ebpf, ProbeError> {
+    let mut config = Config {
+        stream: settings.stream.iter().fold(0, |set, probe| set | probe.bit()),
+        filter: u8::from(!settings.targets.is_empty()),
+        statistics: u8::from(settings.statistics),
+        offsets: plan.offsets,
+        ..Config::NONE
+    };
+    for row in &plan.rows {
+        if let Some(number) = choice[row.probe.index()] {
+            config.arguments[row.probe.index()] = row.candidates[number].arguments;
+        }
+    }
+    let sizes = Sizes {
+        ring: settings.ring_bytes,
+        targets: u32::try_from(settings.targets.len()).unwrap_or(u32::MAX).max(1),
+        operations: 16384,
+        processes: if settings.statistics { 16384 } else { 1 },
+    };
+    let mut ebpf = object::load(&config, sizes, settings.log_level)?;
+    let map_error = |action| move |error| ProbeError::Map { action, map: "TARGETS", error };
+    if let Some(map) = ebpf.map_mut("TARGETS") {
+        let mut targets = HashMap::<_, u32, u8>::try_from(map).map_err(map_error("open"))?;
+        for target in &settings.targets {
+            targets.insert(target, 1, 0).map_err(map_error("fill"))?;
+        }
+    }
+    Ok(ebpf)
+}
+
+fn attach_candidate(
+    ebpf: &mut Ebpf,
+    btf: Option<&Btf>,
+    probe: Probe,
+    candidate: &Candidate,
+) -> Result<(), Reason> {
+    let name = probe.name();
+    let function = candidate.targets[0];
+    match candidate.mechanism {
+        // The exit first: an operation whose entry is seen is then always seen to its end.
+        Mechanism::Fentry => {
+            let btf = btf.ok_or_else(|| Reason::NoBtf { error: "unreadable".to_owned() })?;
+            let exit: &mut FExit = program(ebpf, &format!("{name}_fexit"))?;
+            loaded(exit.load(function, btf))?;
+            let entry: &mut FEntry = program(ebpf, &format!("{name}_fentry"))?;
+            loaded(entry.load(function, btf))?;
+            let exit: &mut FExit = program(ebpf, &format!("{name}_fexit"))?;
+            attached(exit.attach())?;
+            let entry: &mut FEntry = program(ebpf, &format!("{name}_fentry"))?;
+            attached(entry.attach())
+        }
+        Mechanism::Kprobe => {
+            for kind in ["kretprobe", "kprobe"] {
+                let kprobe: &mut KProbe = program(ebpf, &format!("{name}_{kind}"))?;
+                loaded(kprobe.load())?;
+                attached(kprobe.attach(function, 0))?;
+            }
+            Ok(())
+        }
+        Mechanism::Tracepoint => {
+            let tracepoint: &mut RawTracePoint = program(ebpf, &format!("{name}_tracepoint"))?;
+            loaded(tracepoint.load())?;
+            candidate.targets.iter().try_for_each(|target| attached(tracepoint.attach(target)))
+        }
+    }
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Reason>
+where
+    &'a mut P: TryFrom<&'a mut Program>,
+{
+    ebpf.program_mut(name)
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| Reason::LoadFailed { error: format!("no program {name} in the object") })
+}
+
+fn loaded(result: Result<(), ProgramError>) -> Result<(), Reason> {
+    result.map_err(|error| Reason::LoadFailed { error: brief_program_error(&error) })
+}
+
+fn attached<L>(result: Result<L, ProgramError>) -> Result<(), Reason> {
+    match result {
+        Ok(_link) => Ok(()),
+        Err(error) => Err(Reason::AttachFailed { error: brief_program_error(&error) }),
+    }
+}
+
+impl Attached {
+    /// Detaches the programs at the beginning of operations, or the ones at their end.
+    pub(super) fn detach(&mut self, side: Side) {
+        for outcome in &self.report.probes {
+            let Some(number) = self.choice[outcome.probe.index()] else { continue };
+            let kinds: &[&str] = match (outcome.candidates[number].mechanism, side) {
+                (Mechanism::Fentry, Side::Entry) => &["fentry"],
+                (Mechanism::Fentry, Side::Exit) => &["fexit"],
+                (Mechanism::Kprobe, Side::Entry) => &["kprobe"],
+                (Mechanism::Kprobe, Side::Exit) => &["kretprobe"],
+                (Mechanism::Tracepoint, Side::Entry) => &["tracepoint"],
+                (Mechanism::Tracepoint, Side::Exit) => &[],
+            };
+            for kind in kinds {
+                if let Some(program) =
+                    self.ebpf.program_mut(&format!("{}_{kind}", outcome.probe.name()))
+                {
+                    unload(program);
+                }
+            }
+        }
+    }
+}
+
+/// Detaches a program. What cannot be unloaded goes when this process ends.
+fn unload(program: &mut Program) {
+    let unloaded = match program {
+        Program::FEntry(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        Program::KProbe(program) => program.unload(),
+        Program::RawTracePoint(program) => program.unload(),
+        _ => return,
+    };
+    if let Err(error) = unloaded {
+        log::debug!("a program was not unloaded: {error}");
+    }
+}
+
+/// The beginning or the end of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Entry,
+    Exit,
+}

@@ -1,0 +1,13 @@
+//! The only users of aya: trying what the kernel takes, loading, attaching, reading.
+
+mod attach;
+mod decode;
+mod error;
+mod live;
+mod object;
+mod trial;
+
+pub use attach::{RING_BYTES, Settings};
+pub use error::ProbeError;
+pub use live::{Ended, Live};
+pub use trial::mechanisms;

@@ -1,0 +1,4 @@
+//! The trace format: JSON Lines with a header, events and a footer.
+
+pub mod format;
+pub mod writer;

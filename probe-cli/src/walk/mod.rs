@@ -1,0 +1,3 @@
+//! Walkers and paths.
+
+pub mod callbacks;
