@@ -101,7 +101,7 @@ pub(crate) fn default_series() -> &'static str {
 
 impl From<Kernel> for Chosen {
     fn from(kernel: Kernel) -> Self {
-        Self { image: kernel.image(), modules: Some(kernel.modules()), name: kernel.series }
+        Self { image: kernel.image(), modules: kernel.modules(), name: kernel.series }
     }
 }
 

@@ -31,9 +31,9 @@ impl Kernel {
         self.folder.join("vmlinuz")
     }
 
-    /// The folder of its modules.
-    pub(crate) fn modules(&self) -> PathBuf {
-        self.folder.join("modules")
+    /// The folder of its modules; for some kernels the archive only keeps the image.
+    pub(crate) fn modules(&self) -> Option<PathBuf> {
+        Some(self.folder.join("modules")).filter(|folder| folder.is_dir())
     }
 }
 
@@ -171,16 +171,18 @@ fn arrange(root: &Path, scratch: &Path, release: &str) -> Result<PathBuf> {
     let modules = [root.join("usr/lib/modules"), root.join("lib/modules")]
         .map(|folder| folder.join(release))
         .into_iter()
-        .find(|folder| folder.is_dir())
-        .with_context(|| format!("the package has no modules of {release}"))?;
+        .find(|folder| folder.is_dir());
     for name in ["vmlinuz", "config", "System.map"] {
-        let places = [root.join("boot").join(format!("{name}-{release}")), modules.join(name)];
-        match places.iter().find(|place| place.is_file()) {
+        let boot = root.join("boot").join(format!("{name}-{release}"));
+        let places = [Some(boot), modules.as_ref().map(|folder| folder.join(name))];
+        match places.iter().flatten().find(|place| place.is_file()) {
             Some(place) => fs::rename(place, finished.join(name))?,
             None if name == "vmlinuz" => bail!("the package has no kernel image of {release}"),
             None => {}
         }
     }
-    fs::rename(&modules, finished.join("modules"))?;
+    if let Some(modules) = modules {
+        fs::rename(&modules, finished.join("modules"))?;
+    }
     Ok(finished)
 }

@@ -218,6 +218,8 @@ impl Guest<'_> {
             release: String::from_utf8_lossy(release).into_owned(),
             outgoing,
         });
+        // The terminal may have got another size while the guest booted.
+        self.resize();
         Ok(())
     }
 
