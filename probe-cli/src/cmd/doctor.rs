@@ -4,16 +4,17 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use serde::Serialize;
 
-use super::start::cure;
 use crate::{
     exit::Failure,
     kernel::{
-        facts::{Facts, Trial},
+        facts::{Facts, Mechanism, Trial},
         gather::{OPTIONS, gather},
     },
     output,
     plan::{
-        Report, plan,
+        Report,
+        cure::{cure, refusal_cure},
+        plan,
         report::{Mode, Outcome},
     },
     probe::{self, Live, Settings},
@@ -80,12 +81,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn text(facts: &Facts, report: &Report, error: Option<&str>) -> String {
     let mut text = format!("kernel        {} {}\n", facts.release, facts.machine);
     line(&mut text, "BTF", facts.no_btf.as_deref().map_or("present", |error| error));
-    for (name, trial) in [
-        ("fentry", &facts.mechanisms.fentry),
-        ("kprobe", &facts.mechanisms.kprobe),
-        ("tracepoints", &facts.mechanisms.raw_tracepoint),
-    ] {
-        line(&mut text, name, &trial_text(trial));
+    for mechanism in [Mechanism::Fentry, Mechanism::Kprobe, Mechanism::Tracepoint] {
+        line(&mut text, mechanism.name(), &trial_text(facts.mechanisms.trial(mechanism)));
+        if let Some(cure) = refusal_cure(facts, mechanism) {
+            line(&mut text, "", &format!("cure: {cure}"));
+        }
     }
     line(&mut text, "rights", &rights(facts));
     line(&mut text, "configuration", &configuration(facts));

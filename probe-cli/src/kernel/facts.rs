@@ -58,6 +58,42 @@ pub struct Mechanisms {
     pub raw_tracepoint: Trial,
 }
 
+impl Mechanisms {
+    /// The result for one kind of program.
+    #[must_use]
+    pub fn trial(&self, mechanism: Mechanism) -> &Trial {
+        match mechanism {
+            Mechanism::Fentry => &self.fentry,
+            Mechanism::Kprobe => &self.kprobe,
+            Mechanism::Tracepoint => &self.raw_tracepoint,
+        }
+    }
+}
+
+/// A kind of program: how it is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// fentry and fexit: the cheapest.
+    Fentry,
+    /// kprobe and kretprobe.
+    Kprobe,
+    /// Raw tracepoint.
+    Tracepoint,
+}
+
+impl Mechanism {
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fentry => "fentry",
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
 /// The result of trying something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,12 +105,4 @@ pub enum Trial {
     /// Nobody tried.
     #[default]
     Untried,
-}
-
-impl Trial {
-    /// Worth trying for real: it works, or nobody knows.
-    #[must_use]
-    pub fn may_work(&self) -> bool {
-        !matches!(self, Self::Refused(_))
-    }
 }

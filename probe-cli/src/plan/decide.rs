@@ -11,33 +11,9 @@ use crate::{
     event::probe_name,
     kernel::{
         btf::{Parameter, Prototype},
-        facts::{Facts, FunctionFacts, Trial},
+        facts::{Facts, FunctionFacts, Mechanism, Trial},
     },
 };
-
-/// How a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mechanism {
-    /// fentry and fexit: the cheapest.
-    Fentry,
-    /// kprobe and kretprobe.
-    Kprobe,
-    /// Raw tracepoint.
-    Tracepoint,
-}
-
-impl Mechanism {
-    /// For people.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Fentry => "fentry",
-            Self::Kprobe => "kprobe",
-            Self::Tracepoint => "tracepoint",
-        }
-    }
-}
 
 /// One way to get a logical probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -134,11 +110,7 @@ fn judge_function(
     has_btf(facts)?;
     let function = facts.functions.get(name).ok_or(Reason::NoFunction)?;
     let prototype = only_prototype(function)?;
-    let trial = match mechanism {
-        Mechanism::Fentry => &facts.mechanisms.fentry,
-        Mechanism::Kprobe | Mechanism::Tracepoint => &facts.mechanisms.kprobe,
-    };
-    accepted(trial)?;
+    accepted(facts.mechanisms.trial(mechanism))?;
     if mechanism == Mechanism::Fentry && function.traceable == Some(false) {
         return Err(Reason::NotTraceable);
     }
@@ -187,7 +159,7 @@ fn tracepoint_candidate(facts: &Facts, tracepoint: &Tracepoint) -> Candidate {
 
 fn judge_tracepoint(facts: &Facts, tracepoint: &Tracepoint) -> Result<Arguments, Reason> {
     has_btf(facts)?;
-    accepted(&facts.mechanisms.raw_tracepoint)?;
+    accepted(facts.mechanisms.trial(Mechanism::Tracepoint))?;
     for &name in tracepoint.names {
         let prototype = facts.tracepoints.get(name).ok_or(Reason::NoTracepoint)?;
         let mut types = prototype.parameters.iter().map(|parameter| &parameter.type_name);

@@ -77,9 +77,6 @@ impl Reason {
             Self::NoBtf { .. } => Some(
                 "run a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are",
             ),
-            Self::Refused { .. } => Some(
-                "run as root on a kernel with CONFIG_KPROBES or CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
-            ),
             Self::LoadFailed { .. } | Self::AttachFailed { .. } => Some(
                 "run with -v, and report the message with the output of `walkprobe doctor --json`",
             ),
@@ -102,9 +99,7 @@ impl fmt::Display for Reason {
             Self::NoMember { member } => write!(f, "this kernel has no {member}"),
             Self::NoTracepoint => f.write_str("no such tracepoint"),
             Self::OtherTracepoint => f.write_str("the tracepoint has other arguments"),
-            Self::Refused { error } => {
-                write!(f, "this kernel refuses this kind of program ({error})")
-            }
+            Self::Refused { .. } => f.write_str("refused by this kernel"),
             Self::LoadFailed { error } => write!(f, "the kernel did not load the program: {error}"),
             Self::AttachFailed { error } => write!(f, "the kernel did not attach it: {error}"),
         }

@@ -3,8 +3,8 @@
 use probe_common::probe::{PROBES, Probe};
 use serde::Serialize;
 
-use super::{Candidate, Plan, Reason, decide::Mechanism};
-use crate::event::probe_name;
+use super::{Candidate, Plan, Reason};
+use crate::{event::probe_name, kernel::facts::Mechanism};
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -16,7 +16,10 @@ use super::{
     error::brief_program_error,
     object::{self, Sizes},
 };
-use crate::plan::{Candidate, Plan, Reason, Report, decide::Mechanism};
+use crate::{
+    kernel::facts::Mechanism,
+    plan::{Candidate, Plan, Reason, Report},
+};
 
 /// What is wanted of the programs.
 #[derive(Clone, Debug)]
