@@ -65,7 +65,7 @@ impl Machine {
             command,
             environment: Vec::new(),
             timeout: None,
-            hang_after: Duration::from_secs(60),
+            hang_after: Duration::from_mins(1),
             kernel_log,
         }
     }
@@ -102,14 +102,12 @@ impl FromStr for AddedFile {
 
     /// Without `DEST`, the file lands in `/root`, where the command starts.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (source, destination) = match text.split_once(':') {
-            Some((source, destination)) => (source, PathBuf::from(destination)),
-            None => {
-                let name = Path::new(text).file_name();
-                let name =
-                    name.ok_or_else(|| format!("`{text}` has no file name: say SRC:DEST"))?;
-                (text, Path::new("/root").join(name))
-            }
+        let (source, destination) = if let Some((source, destination)) = text.split_once(':') {
+            (source, PathBuf::from(destination))
+        } else {
+            let name = Path::new(text).file_name();
+            let name = name.ok_or_else(|| format!("`{text}` has no file name: say SRC:DEST"))?;
+            (text, Path::new("/root").join(name))
         };
         if source.is_empty() {
             return Err(format!("`{text}` names no file: say SRC or SRC:DEST"));

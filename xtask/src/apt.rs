@@ -152,11 +152,12 @@ impl Apt {
             .output()
             .context("cannot start apt-get")?;
         let said = String::from_utf8_lossy(&output.stderr);
-        Ok(said
-            .lines()
-            .filter(|line| line.starts_with("E:") || line.starts_with("W:"))
-            .map(|line| format!("{line}\n"))
-            .collect())
+        let complaints =
+            said.lines().filter(|line| line.starts_with("E:") || line.starts_with("W:"));
+        Ok(complaints.collect::<Vec<_>>().join(
+            "
+",
+        ))
     }
 
     fn write_sources(&self, mirror: &Mirror, keyring: &Path) -> Result<()> {

@@ -10,6 +10,11 @@ use crate::context::Context;
 use crate::kernels::{self, Kernel};
 use crate::{build, say, series, setup};
 
+/// Two pages of 1 GiB and 128 of 2 MiB leave some of [`HUGE_MEMORY`] for transparent ones.
+const HUGE_PAGES: &str =
+    "hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=128 transparent_hugepage=always";
+const HUGE_MEMORY: &str = "4G";
+
 /// All that guests of one command have in common.
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -40,6 +45,11 @@ impl Lab {
         let logs = cx.workspace.target.join("guests");
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         Ok(Self { qemu, init, busybox, walkprobe, logs })
+    }
+
+    /// The static `walkprobe`.
+    pub(crate) fn walkprobe(&self) -> &Path {
+        &self.walkprobe
     }
 
     /// A guest with `walkprobe` on its PATH.
@@ -76,6 +86,12 @@ impl Lab {
         };
         Ok(if works { Accelerator::Kvm } else { Accelerator::Tcg })
     }
+}
+
+/// Gives a guest enough huge pages of both sizes for the demo load and the tests.
+pub(crate) fn with_huge_pages(machine: &mut Machine) {
+    HUGE_PAGES.clone_into(&mut machine.append);
+    HUGE_MEMORY.clone_into(&mut machine.memory);
 }
 
 /// A kernel by series or path.

@@ -40,7 +40,10 @@ impl Kernel {
 /// Lists all series, or fetches those asked for.
 pub(crate) fn run(cx: &Context, options: &cli::Kernels) -> Result<()> {
     match options.fetch.as_deref() {
-        None => list(cx),
+        None => {
+            list(cx);
+            Ok(())
+        }
         Some("all") => series::ALL.iter().try_for_each(|series| refresh(cx, series)),
         Some(series) => refresh(cx, series),
     }
@@ -79,7 +82,7 @@ fn check(series: &str) -> Result<()> {
     Ok(())
 }
 
-fn list(cx: &Context) -> Result<()> {
+fn list(cx: &Context) {
     let candidates = Apt::all_suites(&cx.cache).and_then(|apt| {
         if !apt.has_lists() {
             let _lock = cx.cache.lock()?;
@@ -103,7 +106,6 @@ fn list(cx: &Context) -> Result<()> {
             release.or(newest.as_ref().map(|kernel| kernel.release.clone())).unwrap_or_default()
         ));
     }
-    Ok(())
 }
 
 /// Fetches the newest kernel of a series unless that very version is cached.
@@ -140,13 +142,12 @@ fn fetch(cx: &Context, series: &str) -> Result<Kernel> {
         apt.download(&names, scratch.path())
     };
     let mut packages = find(cx, series)?;
-    let debs = match download(&packages) {
-        Ok(debs) => debs,
-        Err(_) => {
-            apt.update_suites(&cx.cache)?;
-            packages = find(cx, series)?;
-            download(&packages)?
-        }
+    let debs = if let Ok(debs) = download(&packages) {
+        debs
+    } else {
+        apt.update_suites(&cx.cache)?;
+        packages = find(cx, series)?;
+        download(&packages)?
     };
     let root = scratch.path().join("root");
     for deb in debs {

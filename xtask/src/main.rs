@@ -14,6 +14,8 @@ mod mirror;
 mod say;
 mod series;
 mod setup;
+mod test;
+mod top;
 mod vm;
 mod workspace;
 

@@ -67,7 +67,7 @@ enum Event {
 /// # Errors
 ///
 /// A panic, a hang and a command that takes too long are told apart; see [`Error`].
-pub fn boot(qemu: &Qemu, machine: &Machine, streams: Streams) -> Result<Exit, Error> {
+pub fn boot(qemu: &Qemu, machine: &Machine, mut streams: Streams) -> Result<Exit, Error> {
     let interactive = streams.input == Input::Standard && console::is_interactive();
     let folder = tempfile::Builder::new().prefix("walkprobe-lab-").tempdir();
     let folder = folder.map_err(Error::file("create a folder in", std::env::temp_dir()))?;
@@ -108,7 +108,7 @@ pub fn boot(qemu: &Qemu, machine: &Machine, streams: Streams) -> Result<Exit, Er
         let _ = events.send(Event::Signal(signal));
     });
     let _raw = if interactive { RawMode::enter().ok() } else { None };
-    guest.serve(&incoming, &channels, streams)
+    guest.serve(&incoming, &channels, &mut streams)
 }
 
 struct Guest<'a> {
@@ -155,7 +155,7 @@ impl Guest<'_> {
         &mut self,
         incoming: &Receiver<Event>,
         channels: &[UnixStream],
-        streams: Streams,
+        streams: &mut Streams,
     ) -> Result<Exit, Error> {
         let mut looked = Instant::now();
         loop {

@@ -1,9 +1,9 @@
 //! This side's terminal, standard input and signals.
 
 use std::io::{self, IsTerminal as _, Read as _};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -85,14 +85,15 @@ pub(crate) struct SignalWatch {
     handle: Handle,
 }
 
+/// How many watches there are.
+static WATCHES: AtomicUsize = AtomicUsize::new(0);
+/// Whether there is none, so that a signal does what it does by default.
+static IDLE: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
 impl SignalWatch {
     /// Starts to watch. A second signal to end ends this process even if nobody listens any more.
     pub(crate) fn start(mut give: impl FnMut(i32) + Send + 'static) -> io::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        for signal in ENDING {
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
-            flag::register(signal, Arc::clone(&asked))?;
-        }
+        Self::take_over()?;
         let mut signals = Signals::new(ENDING.into_iter().chain([SIGWINCH]))?;
         let handle = signals.handle();
         thread::spawn(move || {
@@ -100,13 +101,40 @@ impl SignalWatch {
                 give(signal);
             }
         });
+        if WATCHES.fetch_add(1, Ordering::SeqCst) == 0 {
+            set_idle(false);
+        }
         Ok(Self { handle })
+    }
+
+    /// Once for the process: handlers cannot be taken away again, only told to do the default.
+    fn take_over() -> io::Result<()> {
+        if IDLE.get().is_some() {
+            return Ok(());
+        }
+        let idle = IDLE.get_or_init(|| Arc::new(AtomicBool::new(true)));
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in ENDING {
+            flag::register_conditional_default(signal, Arc::clone(idle))?;
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+            flag::register(signal, Arc::clone(&asked))?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for SignalWatch {
     fn drop(&mut self) {
+        if WATCHES.fetch_sub(1, Ordering::SeqCst) == 1 {
+            set_idle(true);
+        }
         self.handle.close();
+    }
+}
+
+fn set_idle(idle: bool) {
+    if let Some(flag) = IDLE.get() {
+        flag.store(idle, Ordering::SeqCst);
     }
 }
 

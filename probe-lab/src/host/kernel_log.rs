@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn the_tail_has_the_reason_of_a_panic() {
-        let mut text: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
+        let lines: Vec<String> = (0..100).map(|n| format!("line {n}\r\n")).collect();
+        let mut text = lines.concat();
         assert_eq!(tail(&text).lines().next(), Some("line 75"));
         text.push_str("Kernel panic - not syncing: why\n");
         text.push_str(&"register\n".repeat(40));

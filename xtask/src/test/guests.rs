@@ -1,0 +1,170 @@
+//! The guest tests: the same program on each kernel, and at last on this machine's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use probe_lab::{Accelerator, AddedFile, Error, Input, Streams};
+
+use super::host;
+use super::tally::{Counted, Tally};
+use crate::context::Context;
+use crate::guest::{self, Chosen, Lab};
+use crate::{build, exec, say};
+
+/// The path of the tests in a guest.
+const TESTS: &str = "/bin/guest-tests";
+/// Tells the tests which `walkprobe` to test.
+const BINARY_VARIABLE: &str = "WALKPROBE_BIN";
+/// Tells the tests on which kernel series they run; unset outside of guests.
+const GUEST_VARIABLE: &str = "WALKPROBE_GUEST";
+/// For one kernel.
+const TIMEOUT: Duration = Duration::from_mins(15);
+/// Two guests share two processors, so silence means less.
+const HANG_AFTER: Duration = Duration::from_mins(3);
+/// Guests that run at the same time.
+const AT_ONCE: usize = 2;
+
+/// Runs the tests on each kernel, then, when asked to and root, natively.
+pub(super) fn run(
+    cx: &Context,
+    tally: &Tally,
+    kernels: &[&str],
+    native: bool,
+    arguments: &[String],
+) -> Result<()> {
+    let prepared = say::step("guest tests: building", || Ok((Lab::open(cx)?, tests(cx)?)));
+    let (lab, tests) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            tally.fail(format!("guest tests: {error:#}"));
+            return Ok(());
+        }
+    };
+    let chosen: Vec<Chosen> = kernels
+        .iter()
+        .filter_map(|series| match guest::choose(cx, series) {
+            Ok(kernel) => Some(kernel),
+            Err(error) => {
+                tally.fail(format!("guest {series}: {error:#}"));
+                None
+            }
+        })
+        .collect();
+    let Some(first) = chosen.first() else {
+        natively(cx, tally, &lab, &tests, native, arguments);
+        return Ok(());
+    };
+    let accelerator = lab.accelerator(cx, first)?;
+    let waiting = Mutex::new(chosen.iter());
+    let interrupted = thread::scope(|scope| {
+        let work = || -> Result<(), Error> {
+            loop {
+                let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(kernel) = next else { return Ok(()) };
+                one(&lab, tally, kernel, accelerator, &tests, arguments)?;
+            }
+        };
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().find_map(|worker| worker.join().ok()?.err())
+    });
+    if let Some(error) = interrupted {
+        bail!(error);
+    }
+    natively(cx, tally, &lab, &tests, native, arguments);
+    Ok(())
+}
+
+/// Boots one kernel with the tests; only an interruption is an error, all else a failure that is counted.
+fn one(
+    lab: &Lab,
+    tally: &Tally,
+    kernel: &Chosen,
+    accelerator: Accelerator,
+    tests: &Path,
+    arguments: &[String],
+) -> Result<(), Error> {
+    let name = format!("guest {}", kernel.name);
+    let command = std::iter::once(TESTS.to_owned()).chain(arguments.iter().cloned());
+    let mut machine = lab.machine(kernel, accelerator, command.collect());
+    guest::with_huge_pages(&mut machine);
+    machine.add.push(AddedFile { source: tests.to_owned(), destination: TESTS.into() });
+    machine.environment.push((BINARY_VARIABLE.to_owned(), "/bin/walkprobe".to_owned()));
+    machine.environment.push((GUEST_VARIABLE.to_owned(), kernel.name.clone()));
+    machine.timeout = Some(TIMEOUT);
+    machine.hang_after = HANG_AFTER;
+
+    let start = Instant::now();
+    let failed_before = tally.failed();
+    let shown_before = format!("[{}] ", kernel.name);
+    let (silent, silent_tally) = (String::new(), Tally::default());
+    let outcome = probe_lab::boot(
+        &lab.qemu,
+        &machine,
+        Streams {
+            input: Input::None,
+            stdout: &mut Counted::new(tally, &name, Some(&shown_before)),
+            // Shown, but what looks like a verdict there is none.
+            stderr: &mut Counted::new(&silent_tally, &silent, Some(&shown_before)),
+        },
+    );
+    match outcome {
+        Ok(exit) => {
+            say::note(format_args!(
+                "{name}: {} ended with {} after {}",
+                exit.release,
+                exit.status,
+                say::seconds(start.elapsed())
+            ));
+            if exit.status != 0 && tally.failed() == failed_before {
+                tally.fail(format!("{name}: the tests ended with exit status {}", exit.status));
+            }
+        }
+        Err(error @ Error::Interrupted(_)) => return Err(error),
+        Err(error) => tally.fail(format!("{name}: {}", anyhow::Error::from(error))),
+    }
+    Ok(())
+}
+
+/// Runs the tests under this machine's kernel, which may allow less: the reduced mode.
+fn natively(
+    cx: &Context,
+    tally: &Tally,
+    lab: &Lab,
+    tests: &Path,
+    wanted: bool,
+    arguments: &[String],
+) {
+    if !wanted {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        say::note("tests on this kernel: left out, for they need root");
+        return;
+    }
+    let mut command = Command::new(tests);
+    command
+        .args(arguments)
+        .current_dir(&cx.workspace.root)
+        .env(BINARY_VARIABLE, lab.walkprobe())
+        .env_remove(GUEST_VARIABLE);
+    host::tests(tally, "tests on this kernel", "[here] ", &mut command);
+}
+
+/// Builds the static test program; cargo tells where it is.
+fn tests(cx: &Context) -> Result<PathBuf> {
+    let mut cargo = build::cargo(cx, "build");
+    cargo.args(["--release", "--package", "walkprobe", "--test", "guest"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let messages = exec::output(&mut cargo)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "guest")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo built no test program `guest`")
+}
