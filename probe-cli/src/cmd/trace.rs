@@ -221,7 +221,9 @@ impl Launched {
         let (reader, writer) = io::pipe().context("cannot make a pipe")?;
         // The child inherits this end.
         fcntl_setfd(&reader, FdFlags::empty()).context("cannot share a pipe")?;
-        let child = Command::new("/proc/self/exe")
+        // By its path, because its last part is the name until the command begins.
+        let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+        let child = Command::new(program)
             .arg("__exec")
             .arg(reader.as_raw_fd().to_string())
             .arg("--")
