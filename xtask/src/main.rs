@@ -11,6 +11,7 @@ mod exec;
 mod guest;
 mod kernels;
 mod mirror;
+mod report;
 mod say;
 mod series;
 mod setup;
