@@ -49,6 +49,10 @@ fn is_there(cx: &Context) -> bool {
 }
 
 fn by_rustup(cx: &Context) -> Result<()> {
+    // A link into a cache that is gone would be in rustup's way.
+    if library(cx).is_symlink() {
+        let _ = std::fs::remove_file(library(cx));
+    }
     let mut rustup = Command::new("rustup");
     rustup.args(["component", "add", "rust-src"]).current_dir(&cx.workspace.root);
     exec::output(&mut rustup)?;
