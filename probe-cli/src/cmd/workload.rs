@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn wrong_words_are_refused() {
         assert!(help(&["", "run", "tph:4"]).contains("there is no step `tph`"));
-        assert!(help(&["", "demo", "--duration", "-1"]).contains("a number of seconds"));
+        assert!(help(&["", "demo", "--duration=-1"]).contains("a number of seconds"));
         assert!(Alone::try_parse_from(["", "run"]).is_err());
         assert!(Alone::try_parse_from(["", "run", "thp:4", "--json"]).is_ok());
     }

@@ -79,7 +79,7 @@ impl Demo {
         }
         let stop = self.prepare().map_err(DemoError::Process)?;
         let _policy = NoNumaBalancing::begin();
-        let_khugepaged_pass(&Ground::new());
+        let_khugepaged_pass(&mut Ground::new());
         let requests = requests();
         let interval = Duration::from_secs_f64(1.0 / self.rate);
         let start = Instant::now();

@@ -47,7 +47,7 @@ pub fn run(requests: &[Request]) -> Report {
     let mut ground = Ground::new();
     // Before any step, so that it finds nothing of theirs.
     if requests.iter().any(|request| request.step.needs.contains(&Need::Collapse)) {
-        let_khugepaged_pass(&ground);
+        let_khugepaged_pass(&mut ground);
     }
     let steps = requests.iter().map(|request| one(request, &mut ground)).collect();
     Report { pid: std::process::id(), steps }
@@ -76,12 +76,12 @@ fn one(request: &Request, ground: &mut Ground) -> StepReport {
 /// It wakes at once for the first process that asks for THPs (mm/khugepaged.c,
 /// `__khugepaged_enter`), and could then collapse a range just before `MADV_COLLAPSE` does.
 /// Where other processes have asked before, it is asleep: then this waits in vain, but not long.
-fn let_khugepaged_pass(ground: &Ground) {
+fn let_khugepaged_pass(ground: &mut Ground) {
     const PATIENCE: Duration = Duration::from_millis(100);
     let Some(before) = machine::khugepaged_scans() else {
         return;
     };
-    let Ok(_bait) = ground.thps(1) else {
+    let Ok(bait) = ground.thps(1) else {
         return;
     };
     let start = Instant::now();
@@ -90,4 +90,7 @@ fn let_khugepaged_pass(ground: &Ground) {
     }
     // The counter moves at the end of the list; up to one pass more may follow.
     thread::sleep(Duration::from_millis(5));
+    // Its fault must not be counted for an area that gets its addresses; if it cannot be kept, the
+    // steps' areas cannot be had either.
+    let _ = ground.retire(bait);
 }
