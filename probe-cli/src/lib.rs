@@ -20,3 +20,4 @@ pub mod stop;
 pub mod trace;
 pub mod units;
 pub mod walk;
+pub mod workload;

@@ -4,3 +4,4 @@ pub mod doctor;
 pub mod exec;
 mod start;
 pub mod trace;
+pub mod workload;

@@ -1,0 +1,144 @@
+//! `walkprobe workload`: loads that do known numbers of kernel operations.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::workload::{self, Demo, Request};
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_SKIPPED: u8 = 3;
+
+/// Do exactly known numbers of page faults, splits, collapses and page-table walks
+///
+/// Needs no eBPF; hugetlb steps need a pool of free pages.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Do some steps once, and report the events that they cause and where
+    Run(Run),
+    /// Go on and on with a gentle mix of all steps, in a process named walkprobe-demo
+    Demo(DemoArgs),
+    /// Explain the steps
+    List,
+}
+
+/// Do some steps once, and report the events that they cause and where
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Exit status: 0 when all was done, 1 when a step failed, 3 when a step was skipped because this
+machine lacks something.
+
+Examples:
+  walkprobe workload run thp:4 split-munmap:2
+  walkprobe workload run --json hugetlb-2m:8 smaps:10
+  walkprobe trace -- walkprobe workload run collapse:4")]
+struct Run {
+    /// What to do, and how often (once without a number); `walkprobe workload list` explains
+    #[arg(required = true, value_name = "STEP[:N]")]
+    steps: Vec<Request>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Go on and on with a gentle mix of all steps, in a process named walkprobe-demo
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Ends at SIGTERM, SIGINT, or after --duration.
+
+Examples:
+  walkprobe workload demo
+  walkprobe workload demo --rate 10 --duration 60")]
+struct DemoArgs {
+    /// Stop after this many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Rounds per second, from 0.01 to 100; each round does every step once or a few times
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 4.0)]
+    rate: f64,
+    /// Stop when the process that started it dies
+    #[arg(long)]
+    with_parent: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a duration is a number of seconds, such as 2.5".to_owned())
+}
+
+/// Does what the arguments say, and writes to standard output.
+///
+/// # Errors
+/// Standard output cannot be written, or the demo cannot start.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match &args.command {
+        Command::List => workload::write_list(&mut out)?,
+        Command::Demo(args) => {
+            let demo =
+                Demo { rate: args.rate, duration: args.duration, with_parent: args.with_parent };
+            let rounds = demo.run(&mut out)?;
+            writeln!(out, "{rounds} rounds")?;
+        }
+        Command::Run(args) => {
+            let report = workload::run(&args.steps);
+            if args.json {
+                report.write_json(&mut out)?;
+            } else {
+                report.write_text(&mut out)?;
+            }
+            out.flush()?;
+            return Ok(match (report.has_failed(), report.has_skipped()) {
+                (true, _) => EXIT_FAILED.into(),
+                (false, true) => EXIT_SKIPPED.into(),
+                (false, false) => ExitCode::SUCCESS,
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Args;
+
+    #[derive(Debug, Parser)]
+    #[command(name = "walkprobe-workload")]
+    struct Alone {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn help(words: &[&str]) -> String {
+        Alone::try_parse_from(words).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn help_has_examples() {
+        for words in [["", "run", "--help"], ["", "demo", "--help"]] {
+            assert!(help(&words).contains("Examples:"), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        assert!(help(&["", "run", "tph:4"]).contains("there is no step `tph`"));
+        assert!(help(&["", "demo", "--duration=-1"]).contains("a number of seconds"));
+        assert!(Alone::try_parse_from(["", "run"]).is_err());
+        assert!(Alone::try_parse_from(["", "run", "thp:4", "--json"]).is_ok());
+    }
+}

@@ -1,0 +1,84 @@
+//! What a step reports that it did.
+
+use std::ops::Range;
+
+use probe_common::probe::Probe;
+use serde::Serialize;
+
+use super::memory::Area;
+use crate::event::{Address, Path, probe_name};
+
+/// A VMA that a step works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// First address.
+    pub start: Address,
+    /// One past the last address.
+    pub end: Address,
+}
+
+impl From<Range<usize>> for Span {
+    fn from(range: Range<usize>) -> Self {
+        Self { start: Address(range.start as u64), end: Address(range.end as u64) }
+    }
+}
+
+/// Events that a step causes, all of them successful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Expected {
+    /// The probe that sees them.
+    #[serde(serialize_with = "probe_name::serialize")]
+    pub probe: Probe,
+    /// How many there are.
+    pub number: u64,
+    /// The hugetlb page size in bytes of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u64>,
+    /// The path of these walks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
+}
+
+impl Expected {
+    /// `number` events of `probe`.
+    #[must_use]
+    pub const fn of(probe: Probe, number: usize) -> Self {
+        Self { probe, number: number as u64, page_size: None, path: None }
+    }
+
+    /// `number` VMAs entered by the walker, over `path`.
+    pub(super) const fn walks(number: usize, path: Path) -> Self {
+        Self { path: Some(path), ..Self::of(Probe::WalkVma, number) }
+    }
+
+    /// `number` hugetlb faults of pages of `size` bytes.
+    pub(super) const fn hugetlb(number: usize, size: usize) -> Self {
+        Self { page_size: Some(size as u64), ..Self::of(Probe::HugetlbFault, number) }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Where: no other step of the run uses these addresses.
+    pub areas: Vec<Span>,
+    /// Every event in the areas: a probe that is not here has none. Folio splits have no address;
+    /// the step causes these in its process.
+    pub expected: Vec<Expected>,
+    /// Parts that were left out, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+impl Done {
+    pub(super) fn new<'a>(
+        areas: impl IntoIterator<Item = &'a Area>,
+        expected: impl IntoIterator<Item = Expected>,
+    ) -> Self {
+        Self {
+            areas: areas.into_iter().map(|area| area.range().into()).collect(),
+            expected: expected.into_iter().filter(|expected| expected.number > 0).collect(),
+            left_out: Vec::new(),
+        }
+    }
+}
