@@ -37,6 +37,8 @@ pub enum Command {
     Doctor(cmd::doctor::Args),
     /// Record what happens to the address space of a process as JSON Lines
     Trace(cmd::trace::Args),
+    /// Do known numbers of kernel operations, to see or to test what they show
+    Workload(cmd::workload::Args),
     /// Wait until told, then become the command (used by trace)
     #[command(name = "__exec", hide = true)]
     Exec(cmd::exec::Args),
@@ -52,6 +54,7 @@ impl Cli {
         match self.command {
             Command::Doctor(args) => cmd::doctor::run(&args),
             Command::Trace(args) => cmd::trace::run(&args, self.verbose),
+            Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),
         }
     }
