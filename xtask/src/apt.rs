@@ -63,7 +63,9 @@ impl Apt {
         let here = apt.folder.display();
         apt.configure(&format!(
             "Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/parts\";\n\
-             Dir::State::status \"{here}/status\";\n"
+             Dir::State::status \"{here}/status\";\n\
+             Acquire::AllowInsecureRepositories \"false\";\n\
+             APT::Get::AllowUnauthenticated \"false\";\n"
         ))?;
         Ok(apt)
     }
