@@ -27,17 +27,23 @@ pub(crate) fn error(error: &anyhow::Error) {
 
 /// Does `work`, saying what it is before and how long it took after; a spinner on a terminal, plain lines elsewhere.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    if !std::io::stderr().is_terminal() {
+        return plain_step(what, work);
+    }
     let start = Instant::now();
-    let spinner = std::io::stderr().is_terminal().then(|| spinner(what));
-    if spinner.is_none() {
-        note(format_args!("{what} ..."));
-    }
+    let spinner = spinner(what);
     let outcome = work();
-    if let Some(spinner) = spinner {
-        spinner.finish_and_clear();
-    }
-    let verdict = if outcome.is_ok() { "done" } else { "failed" };
-    note(format_args!("{what}: {verdict} in {}", seconds(start.elapsed())));
+    spinner.finish_and_clear();
+    took(what, start, outcome.is_ok());
+    outcome
+}
+
+/// Like [`step`], for work that writes to the terminal itself.
+pub(crate) fn plain_step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    note(format_args!("{what} ..."));
+    let outcome = work();
+    took(what, start, outcome.is_ok());
     outcome
 }
 
@@ -63,6 +69,11 @@ pub(crate) fn seconds(duration: Duration) -> String {
     } else {
         format!("{} min {} s", whole / 60, whole % 60)
     }
+}
+
+fn took(what: &str, start: Instant, is_ok: bool) {
+    let verdict = if is_ok { "done" } else { "failed" };
+    note(format_args!("{what}: {verdict} in {}", seconds(start.elapsed())));
 }
 
 fn spinner(what: &str) -> ProgressBar {

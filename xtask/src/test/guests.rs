@@ -37,7 +37,7 @@ pub(super) fn run(
     native: bool,
     arguments: &[String],
 ) -> Result<()> {
-    let prepared = say::step("guest tests: building", || Ok((Lab::open(cx)?, tests(cx)?)));
+    let prepared = say::plain_step("guest tests: building", || Ok((Lab::open(cx)?, tests(cx)?)));
     let (lab, tests) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {

@@ -33,7 +33,7 @@ pub(super) fn run(cx: &Context, tally: &Tally) {
 /// Runs a program that prints a line for each test, and counts them.
 pub(super) fn tests(tally: &Tally, what: &str, shown_before: &str, command: &mut Command) {
     let failed_before = tally.failed();
-    let outcome = say::step(what, || count(tally, what, shown_before, command));
+    let outcome = say::plain_step(what, || count(tally, what, shown_before, command));
     match outcome {
         // Tests that could not even be built fail as one.
         Ok(false) if tally.failed() == failed_before => {

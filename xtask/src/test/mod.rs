@@ -59,7 +59,7 @@ pub(crate) fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
 
 /// A check that is no test: it passes or fails as a whole.
 fn stage(tally: &Tally, what: &str, work: impl FnOnce() -> Result<()>) -> bool {
-    match say::step(what, work) {
+    match say::plain_step(what, work) {
         Ok(()) => {
             tally.pass();
             true
