@@ -1,5 +1,7 @@
 //! The plan against the recorded facts of eleven kernels, and docs/support.md, which is made of them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf};
 
 use serde_json::Value;
