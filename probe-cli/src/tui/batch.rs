@@ -16,10 +16,9 @@ use super::{
     own::OwnCost,
     processes,
     rows::{Column, Order, Row},
-    signals::Signals,
     text::fit,
 };
-use crate::session::Session;
+use crate::{session::Session, stop::Stop};
 
 /// Wide enough for every column, and for most details of an event.
 const WIDTH: u16 = 160;
@@ -27,7 +26,7 @@ const WIDTH: u16 = 160;
 /// The most events that a frame prints.
 const EVENTS: usize = 10;
 
-/// Prints a frame every `interval`, `frames` of them or until a signal or the end of `out`.
+/// Prints a frame every `interval`, `frames` of them or until `stop` or the end of `out`.
 ///
 /// Rates need two samples, so the first frame waits for the second one.
 ///
@@ -38,16 +37,16 @@ pub fn batch(
     info: &Info,
     frames: Option<u64>,
     interval: Duration,
+    stop: &Stop,
     mut out: impl Write,
 ) -> Result<()> {
-    let signals = Signals::listen().context("cannot listen to signals")?;
     let mut session = Session::default();
     let mut own = OwnCost::start();
     let mut samples = 0_u64;
     let mut printed = 0_u64;
     let mut events = 0;
     let mut due = Instant::now() + interval;
-    while frames.is_none_or(|frames| printed < frames) && !signals.asked() {
+    while frames.is_none_or(|frames| printed < frames) && !stop.requested() {
         let wait = due.saturating_duration_since(Instant::now()).min(PATIENCE);
         for input in feed.poll(if samples < 2 { PATIENCE } else { wait })? {
             match input {
@@ -140,9 +139,12 @@ mod tests {
     };
 
     use super::batch;
-    use crate::tui::{
-        Feed,
-        fixture::{self, Script},
+    use crate::{
+        stop::Stop,
+        tui::{
+            Feed,
+            fixture::{self, Script},
+        },
     };
 
     fn script() -> Box<dyn Feed + Send> {
@@ -153,7 +155,8 @@ mod tests {
     #[test]
     fn frames_are_text() {
         let mut out = Vec::new();
-        batch(script(), &fixture::info(), Some(2), Duration::ZERO, &mut out).unwrap();
+        batch(script(), &fixture::info(), Some(2), Duration::ZERO, &Stop::default(), &mut out)
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
         insta::assert_snapshot!(text);
@@ -164,7 +167,8 @@ mod tests {
         let one_sample = fixture::busy(4).into_iter().take(1).collect();
         let feed = Box::new(Script::new(vec![one_sample]).then_fail("the end"));
         let mut out = Vec::new();
-        let ended = batch(feed, &fixture::info(), Some(1), Duration::ZERO, &mut out);
+        let ended =
+            batch(feed, &fixture::info(), Some(1), Duration::ZERO, &Stop::default(), &mut out);
         assert_eq!(ended.unwrap_err().to_string(), "the end");
         assert_eq!(out, b"");
     }
@@ -182,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_broken_pipe_is_the_end_and_a_full_disk_an_error() {
-        let to = |kind| batch(script(), &fixture::info(), None, Duration::ZERO, Closed(kind));
+        let to = |kind| {
+            batch(script(), &fixture::info(), None, Duration::ZERO, &Stop::default(), Closed(kind))
+        };
         to(io::ErrorKind::BrokenPipe).unwrap();
         assert!(to(io::ErrorKind::StorageFull).is_err());
     }

@@ -20,7 +20,6 @@ mod processes;
 mod rows;
 mod run;
 mod screen;
-mod signals;
 mod terminal;
 mod text;
 mod theme;

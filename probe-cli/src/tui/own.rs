@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use crate::clock;
 
 /// Measures this process's share of a CPU.
 #[derive(Debug)]
@@ -18,12 +18,13 @@ const WINDOW: Duration = Duration::from_secs(1);
 impl OwnCost {
     /// Starts to measure.
     pub(super) fn start() -> Self {
-        Self { wall: now(ClockId::Monotonic), cpu: now(ClockId::ProcessCPUTime), share: None }
+        let (wall, cpu) = now();
+        Self { wall, cpu, share: None }
     }
 
     /// Measures; says whether the share is new.
     pub(super) fn measure(&mut self) -> bool {
-        let (wall, cpu) = (now(ClockId::Monotonic), now(ClockId::ProcessCPUTime));
+        let (wall, cpu) = now();
         let passed = wall.saturating_sub(self.wall);
         if passed < WINDOW {
             return false;
@@ -40,9 +41,8 @@ impl OwnCost {
     }
 }
 
-fn now(clock: ClockId) -> Duration {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
-    Duration::new(tv_sec.try_into().unwrap_or(0), tv_nsec.try_into().unwrap_or(0))
+fn now() -> (Duration, Duration) {
+    (Duration::from_nanos(clock::monotonic()), Duration::from_nanos(clock::own_cpu()))
 }
 
 #[cfg(test)]

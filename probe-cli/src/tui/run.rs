@@ -11,9 +11,9 @@ use super::{
     feed::{Left, Pump},
     keys,
     own::OwnCost,
-    signals::Signals,
     terminal::Taken,
 };
+use crate::stop::Stop;
 
 /// The longest that the loop sleeps; keys wake it at once.
 const FRAME: Duration = Duration::from_millis(100);
@@ -22,28 +22,27 @@ const FRAME: Duration = Duration::from_millis(100);
 /// frame whatever the load.
 const BUDGET: Duration = Duration::from_millis(20);
 
-/// Shows the view until the user or a signal ends it, or the feed fails. The terminal is as
+/// Shows the view until the user or `stop` ends it, or the feed fails. The terminal is as
 /// before and the feed is dropped when this returns.
 ///
 /// # Errors
 /// When standard output is no terminal, the terminal fails, or the feed does.
-pub fn run(feed: Box<dyn Feed + Send>, info: Info, options: Options) -> Result<()> {
-    let signals = Signals::listen().context("cannot listen to signals")?;
+pub fn run(feed: Box<dyn Feed + Send>, info: Info, options: Options, stop: &Stop) -> Result<()> {
     let mut app = App::new(info, options);
     let mut terminal = Taken::take()?;
     let mut pump = Pump::start(feed)?;
-    let shown = show(&mut app, &mut terminal, &mut pump, &signals);
+    let shown = show(&mut app, &mut terminal, &mut pump, stop);
     drop(terminal);
     // The feed's own error tells more than what the view makes of its end.
     pump.finish()?;
     match shown {
         // A terminal that has gone away fails before its SIGHUP arrives.
-        Err(_) if signals.asked() => Ok(()),
+        Err(_) if stop.requested() => Ok(()),
         shown => shown.context("the terminal failed"),
     }
 }
 
-fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, signals: &Signals) -> io::Result<()> {
+fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, stop: &Stop) -> io::Result<()> {
     let mut own = OwnCost::start();
     let mut left = Left::Nothing;
     let mut changed = true;
@@ -62,7 +61,7 @@ fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, signals: &Signals)
             }
             changed = true;
         }
-        if signals.asked() {
+        if stop.requested() {
             return Ok(());
         }
         left = pump.drain(BUDGET, |input| {

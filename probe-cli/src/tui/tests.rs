@@ -12,7 +12,10 @@ use super::{
     fixture::{self, Demo, Flood},
     keys::Action,
 };
-use crate::sample::{ProcessSample, Sample};
+use crate::{
+    sample::{ProcessSample, Sample},
+    stop::Stop,
+};
 
 fn app(inputs: Vec<Input>, actions: &[Action]) -> App {
     app_of(inputs, actions, 80, 24)
@@ -208,6 +211,11 @@ fn a_frame_of_thousands_of_rows_is_quick() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+fn look(feed: impl Feed + Send + 'static) -> anyhow::Result<()> {
+    let stop = Stop::on_signals().unwrap();
+    super::run(Box::new(feed), fixture::info(), Options::from_environment(), &stop)
+}
+
 /// Brings a little, then panics.
 struct Broken;
 
@@ -222,7 +230,7 @@ impl Feed for Broken {
 #[test]
 #[ignore = "needs a terminal and somebody who looks at it"]
 fn demo_that_panics() {
-    let run = super::run(Box::new(Broken), fixture::info(), Options::from_environment());
+    let run = look(Broken);
     assert_eq!(run.unwrap_err().to_string(), "the thread that reads the events panicked");
 }
 
@@ -231,12 +239,12 @@ fn demo_that_panics() {
 #[test]
 #[ignore = "needs a terminal and somebody who looks at it"]
 fn demo_in_a_terminal() {
-    super::run(Box::new(Demo::new()), fixture::info(), Options::from_environment()).unwrap();
+    look(Demo::new()).unwrap();
 }
 
 /// The keys must be answered at once.
 #[test]
 #[ignore = "needs a terminal and somebody who looks at it"]
 fn demo_under_load() {
-    super::run(Box::new(Flood::default()), fixture::info(), Options::from_environment()).unwrap();
+    look(Flood::default()).unwrap();
 }
