@@ -17,6 +17,12 @@ pub fn realtime_offset() -> i64 {
     i64::try_from(difference).unwrap_or(0)
 }
 
+/// CPU time that all threads of this process have used, in ns.
+#[must_use]
+pub fn own_cpu() -> u64 {
+    nanoseconds(ClockId::ProcessCPUTime)
+}
+
 fn nanoseconds(clock: ClockId) -> u64 {
     Duration::try_from(clock_gettime(clock))
         .map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))

@@ -18,6 +18,7 @@ pub mod sample;
 pub mod session;
 pub mod stop;
 pub mod trace;
+pub mod tui;
 pub mod units;
 pub mod walk;
 pub mod workload;

@@ -15,7 +15,7 @@ use crate::{
 pub const LOG_LEN: usize = 4096;
 
 /// Everything that is known at this moment.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Session {
     last: Option<Sample>,
     processes: BTreeMap<u32, Process>,
@@ -53,6 +53,42 @@ impl Process {
     #[must_use]
     pub fn total(&self, family: Family) -> u64 {
         main_probes(family).map(|probe| self.calls[probe.index()]).sum()
+    }
+
+    /// Operations of all families per second, none counted twice: a hugetlb or THP fault is one
+    /// of the faults, where those are watched.
+    #[must_use]
+    pub fn rate_of_all(&self) -> f64 {
+        let special = self.rate(Family::Hugetlb) + self.rate(Family::Thp);
+        self.rate(Family::Fault).max(special)
+            + self.rate(Family::Split)
+            + self.rate(Family::Collapse)
+            + self.rate(Family::Walk)
+    }
+
+    /// Operations of all families since the beginning, counted like [`Self::rate_of_all`].
+    #[must_use]
+    pub fn total_of_all(&self) -> u64 {
+        let special = self.total(Family::Hugetlb) + self.total(Family::Thp);
+        self.total(Family::Fault).max(special)
+            + self.total(Family::Split)
+            + self.total(Family::Collapse)
+            + self.total(Family::Walk)
+    }
+
+    /// The least share of one CPU that the kernel spent on the address space between the last
+    /// two samples, by whomever; more than 1 when several CPUs did.
+    ///
+    /// Faults, collapses and walks are apart from each other and add up; hugetlb and THP faults
+    /// lie within the faults. A split may lie within a fault, a walk, a folio split or none of
+    /// them, so splits only raise the result where they alone exceed that sum: nothing counts
+    /// twice, and a process that is only split still shows.
+    #[must_use]
+    pub fn busy_of_all(&self) -> f64 {
+        let busy = |family| main_probes(family).map(|probe| self.busy[probe.index()]).sum::<f64>();
+        let faults = busy(Family::Fault).max(busy(Family::Hugetlb) + busy(Family::Thp));
+        let apart = faults + busy(Family::Collapse) + busy(Family::Walk);
+        apart.max(self.busy[Probe::PmdSplit.index()]).max(self.busy[Probe::FolioSplit.index()])
     }
 }
 
@@ -164,7 +200,7 @@ fn as_float(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOG_LEN, Session};
+    use super::{LOG_LEN, Process, Session};
     use crate::{
         event::{Actor, Address, Detail, Event, FaultOutcome},
         sample::{ProcessSample, Sample},
@@ -192,6 +228,33 @@ mod tests {
         assert!((process.busy[Probe::HugetlbFault.index()] - 0.05).abs() < 1e-9);
         assert_eq!(process.total(Family::Hugetlb), 1100);
         assert!((session.events_per_second() - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_lies_within_each_other_counts_once() {
+        let mut process = Process::default();
+        for (probe, number) in [
+            (Probe::MmFault, 10),
+            (Probe::HugetlbFault, 4),
+            (Probe::ThpFault, 2),
+            (Probe::PmdSplit, 3),
+            (Probe::WalkVma, 5),
+            (Probe::WalkSmaps, 100),
+            (Probe::Collapse, 1),
+            (Probe::CollapseRequest, 1),
+        ] {
+            process.calls[probe.index()] = number;
+            process.rates[probe.index()] = f64::from(u32::try_from(number).unwrap());
+            process.busy[probe.index()] = f64::from(u32::try_from(number).unwrap()) / 100.0;
+        }
+        assert_eq!(process.total_of_all(), 10 + 3 + 5 + 1);
+        assert!((process.rate_of_all() - 19.0).abs() < 1e-9);
+        assert!((process.busy_of_all() - 0.16).abs() < 1e-9);
+        // Without mm_fault its parts stand for the whole; splits alone still show.
+        process.calls[Probe::MmFault.index()] = 0;
+        assert_eq!(process.total_of_all(), 6 + 3 + 5 + 1);
+        process.busy[Probe::PmdSplit.index()] = 0.5;
+        assert!((process.busy_of_all() - 0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -44,6 +44,19 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// A number of things: exact up to six digits, then with three and a unit: `123456`, `1.23M`.
+#[must_use]
+pub fn count(number: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let float = number as f64;
+    match number {
+        0..1_000_000 => number.to_string(),
+        1_000_000..999_500_000 => three_digits(float / 1e6, "M"),
+        999_500_000..999_500_000_000 => three_digits(float / 1e9, "G"),
+        _ => three_digits(float / 1e12, "T"),
+    }
+}
+
 fn three_digits(value: f64, unit: &str) -> String {
     match value {
         v if v < 9.995 => format!("{v:.2}{unit}"),
@@ -54,7 +67,7 @@ fn three_digits(value: f64, unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration, rate};
+    use super::{bytes, count, duration, rate};
 
     #[test]
     fn sizes() {
@@ -84,6 +97,19 @@ mod tests {
             (7_000_000_000, "7.00s"),
         ] {
             assert_eq!(duration(ns), text);
+        }
+    }
+
+    #[test]
+    fn counts() {
+        for (number, text) in [
+            (0, "0"),
+            (999_999, "999999"),
+            (1_234_567, "1.23M"),
+            (45_600_000_000, "45.6G"),
+            (7_000_000_000_000, "7.00T"),
+        ] {
+            assert_eq!(count(number), text);
         }
     }
 

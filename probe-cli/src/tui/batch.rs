@@ -1,0 +1,195 @@
+//! The view as plain text, frame after frame.
+
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Feed, Info, Input,
+    columns::places,
+    feed::PATIENCE,
+    header::{self, Facts},
+    log,
+    own::OwnCost,
+    processes,
+    rows::{Column, Order, Row},
+    text::fit,
+};
+use crate::{session::Session, stop::Stop};
+
+/// Wide enough for every column, and for most details of an event.
+const WIDTH: u16 = 160;
+
+/// The most events that a frame prints.
+const EVENTS: usize = 10;
+
+/// Prints a frame every `interval`, `frames` of them or until `stop` or the end of `out`.
+///
+/// Rates need two samples, so the first frame waits for the second one.
+///
+/// # Errors
+/// When the feed fails, or writing does; a broken pipe is no error.
+pub fn batch(
+    mut feed: Box<dyn Feed + Send>,
+    info: &Info,
+    frames: Option<u64>,
+    interval: Duration,
+    stop: &Stop,
+    mut out: impl Write,
+) -> Result<()> {
+    let mut session = Session::default();
+    let mut own = OwnCost::start();
+    let mut samples = 0_u64;
+    let mut printed = 0_u64;
+    let mut events = 0;
+    let mut due = Instant::now() + interval;
+    while frames.is_none_or(|frames| printed < frames) && !stop.requested() {
+        let wait = due.saturating_duration_since(Instant::now()).min(PATIENCE);
+        for input in feed.poll(if samples < 2 { PATIENCE } else { wait })? {
+            match input {
+                Input::Event(event) => session.event(event),
+                Input::Sample(sample) => {
+                    session.sample(*sample);
+                    samples += 1;
+                }
+            }
+        }
+        own.measure();
+        if samples < 2 || Instant::now() < due {
+            continue;
+        }
+        match frame(&session, info, own.share(), events, printed > 0, &mut out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot write a frame")?,
+        }
+        printed += 1;
+        events = session.events();
+        due = Instant::now() + interval;
+    }
+    Ok(())
+}
+
+/// One frame: the header, the table, and the last of the events that are new since `since`.
+fn frame(
+    session: &Session,
+    info: &Info,
+    own: Option<f64>,
+    since: u64,
+    apart: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut rows: Vec<Row> = session.processes().values().map(Row::from).collect();
+    let order = Order::default();
+    order.sort(&mut rows);
+    let position = (None, rows.len());
+    let facts = Facts { info, session, own, waiting: None, position };
+    // One piece of text and one write for a frame: a reader never sees half of one.
+    let mut lines = Vec::new();
+    if apart {
+        lines.push(String::new());
+    }
+    lines.extend(header::plain(facts, WIDTH));
+    lines.push(String::new());
+    lines.extend(table(&rows, order));
+    lines.extend(news(session, info.start, since));
+    lines.push(String::new());
+    out.write_all(lines.join("\n").as_bytes())?;
+    out.flush()
+}
+
+fn table(rows: &[Row], order: Order) -> Vec<String> {
+    let widths = processes::widths(rows, order, WIDTH);
+    let line = |cell: &dyn Fn(Column) -> String| {
+        let cells = places(&widths).map(|(i, _, width)| {
+            let column = Column::EVERY[i];
+            fit(&cell(column), width.into(), column.align())
+        });
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    let mut lines = vec![line(&|column| order.heading(column))];
+    lines.extend(rows.iter().map(|row| line(&|column| row.cell(column))));
+    lines
+}
+
+fn news(session: &Session, start: u64, since: u64) -> Vec<String> {
+    let widths = log::widths(WIDTH);
+    let new = log::numbered(session).filter(|&(number, _)| number >= since);
+    let mut last: Vec<_> = new
+        .rev()
+        .take(EVENTS)
+        .map(|(_, event)| log::plain(event, session, start, &widths))
+        .collect();
+    if last.is_empty() {
+        return last;
+    }
+    let count = session.events() - since;
+    last.push(format!("\nevents since the last frame: {count}; the last {}:", last.len()));
+    last.reverse();
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        time::Duration,
+    };
+
+    use super::batch;
+    use crate::{
+        stop::Stop,
+        tui::{
+            Feed,
+            fixture::{self, Script},
+        },
+    };
+
+    fn script() -> Box<dyn Feed + Send> {
+        let polls = fixture::busy(4).into_iter().map(|input| vec![input]).collect();
+        Box::new(Script::new(polls))
+    }
+
+    #[test]
+    fn frames_are_text() {
+        let mut out = Vec::new();
+        batch(script(), &fixture::info(), Some(2), Duration::ZERO, &Stop::default(), &mut out)
+            .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn no_frame_without_rates() {
+        let one_sample = fixture::busy(4).into_iter().take(1).collect();
+        let feed = Box::new(Script::new(vec![one_sample]).then_fail("the end"));
+        let mut out = Vec::new();
+        let ended =
+            batch(feed, &fixture::info(), Some(1), Duration::ZERO, &Stop::default(), &mut out);
+        assert_eq!(ended.unwrap_err().to_string(), "the end");
+        assert_eq!(out, b"");
+    }
+
+    struct Closed(io::ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_is_the_end_and_a_full_disk_an_error() {
+        let to = |kind| {
+            batch(script(), &fixture::info(), None, Duration::ZERO, &Stop::default(), Closed(kind))
+        };
+        to(io::ErrorKind::BrokenPipe).unwrap();
+        assert!(to(io::ErrorKind::StorageFull).is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! The line of key hints at the bottom.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::{keys::BINDINGS, theme::Theme};
+
+/// Draws as many hints as fit; neighbours with the same word share it.
+pub(super) fn render(theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let mut line = Line::default();
+    let hinted: Vec<_> = BINDINGS.iter().filter(|binding| binding.hint.is_some()).collect();
+    for same in hinted.chunk_by(|one, next| one.hint == next.hint) {
+        let keys: Vec<_> =
+            same.iter().filter_map(|binding| binding.keys.first()).map(|key| key.name()).collect();
+        let hint = same[0].hint.unwrap_or_default();
+        let spans = [
+            Span::styled(keys.join(" "), theme.key()),
+            Span::styled(format!(" {hint}  "), theme.quiet()),
+        ];
+        let width: usize = spans.iter().map(Span::width).sum();
+        // The two blanks at the end may be cut.
+        if line.width() + width > usize::from(area.width) + 2 {
+            break;
+        }
+        line.spans.extend(spans);
+    }
+    if !area.is_empty() {
+        buffer.set_line(area.x, area.y, &line, area.width);
+    }
+}

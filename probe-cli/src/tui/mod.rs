@@ -1,0 +1,81 @@
+//! The terminal view: what `walkprobe top` shows.
+//!
+//! Three layers. A [`Feed`] brings events and samples from another thread; `app` folds them into
+//! the session and into what the views remember (selection, sort, scroll), and answers keys with
+//! an effect; the widgets (`header`, `processes`, `log`, `help`, `hints`) only read that and
+//! write cells. Every key is one row of the table in [`keys`], from which the hints, the help
+//! and `docs/keys.md` are made.
+
+mod app;
+mod batch;
+mod columns;
+mod feed;
+mod header;
+mod help;
+mod hints;
+pub mod keys;
+mod log;
+mod own;
+mod processes;
+mod rows;
+mod run;
+mod screen;
+mod terminal;
+mod text;
+mod theme;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use batch::batch;
+pub use feed::{Feed, Input};
+pub use run::run;
+
+/// What is known before the first event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// The kernel's release, such as `6.12.9-amd64`.
+    pub release: String,
+    /// What can be seen on this kernel.
+    pub mode: Mode,
+    /// Logical probes that are attached.
+    pub attached: usize,
+    /// Logical probes that were wanted.
+    pub wanted: usize,
+    /// The moment that the log calls 0, in ns of `CLOCK_MONOTONIC`.
+    pub start: u64,
+}
+
+/// How much can be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything.
+    #[default]
+    Full,
+    /// Not everything: why, in a few words.
+    Reduced(String),
+}
+
+/// What the user chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Use colours: the 16 of the terminal's own palette.
+    pub color: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { color: true }
+    }
+}
+
+impl Options {
+    /// The defaults, as far as the environment does not say otherwise: `NO_COLOR`, when set to
+    /// anything (<https://no-color.org>), turns colours off.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self { color: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+    }
+}
