@@ -35,6 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Show what works on this kernel, what does not, and why
     Doctor(cmd::doctor::Args),
+    /// Show, live, which processes cause faults, splits, collapses and page-table walks
+    Top(cmd::top::Args),
     /// Record what happens to the address space of a process as JSON Lines
     Trace(cmd::trace::Args),
     /// Do known numbers of kernel operations, to see or to test what they show
@@ -53,6 +55,7 @@ impl Cli {
         output::init_log(self.verbose);
         match self.command {
             Command::Doctor(args) => cmd::doctor::run(&args),
+            Command::Top(args) => cmd::top::run(&args, self.verbose),
             Command::Trace(args) => cmd::trace::run(&args, self.verbose),
             Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),

@@ -3,5 +3,29 @@
 pub mod doctor;
 pub mod exec;
 mod start;
+mod target;
+pub mod top;
 pub mod trace;
 pub mod workload;
+
+use std::time::Duration;
+
+/// A number of seconds on the command line.
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a number of seconds above 0 is wanted, such as 10 or 0.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_are_checked() {
+        assert!(seconds("0.5").is_ok() && seconds("0").is_err() && seconds("nan").is_err());
+        assert!(seconds("1e300").is_err() && seconds("-1").is_err() && seconds("x").is_err());
+    }
+}

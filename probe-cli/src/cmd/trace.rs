@@ -3,27 +3,22 @@
 use std::{
     ffi::OsString,
     io::{self, PipeWriter, Write as _},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::process::ExitStatusExt as _,
-    },
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, ExitCode},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::{FdFlags, fcntl_setfd},
-    process::{Pid, PidfdFlags, pidfd_open},
-};
+use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::start::start;
+use super::{
+    start::start,
+    target::{Target, pids},
+};
 use crate::{
     clock,
     escape::escape,
-    exit::Failure,
     output,
     probe::{Live, RING_BYTES, Settings},
     stop::Stop,
@@ -55,7 +50,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// End after this time, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     duration: Option<Duration>,
     /// Size of the ring buffer between kernel and user space, in KiB: a power of two
     #[arg(long, value_name = "KIB", default_value_t = RING_BYTES >> 10, value_parser = ring_kib)]
@@ -63,14 +58,6 @@ pub struct Args {
     /// Run this command and trace it
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     command: Vec<OsString>,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "a number of seconds above 0 is wanted, such as 10 or 0.5".to_owned())
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {
@@ -89,15 +76,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// When a process does not exist, nothing can be attached, or the output cannot be written.
 pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals().context("cannot listen to signals")?;
-    let targets: Vec<Target> =
-        args.pid.iter().map(|&pid| Target::open(pid)).collect::<Result<_, _>>()?;
+    let targets = Target::open_all(&args.pid)?;
     // The output before the work: a wrong path should not cost a trace.
     let mut writer = Writer::open(args.output.as_deref())?;
     let mut launched =
         if args.command.is_empty() { None } else { Some(Launched::spawn(&args.command)?) };
     let pids: Vec<u32> = match &launched {
         Some(launched) => vec![launched.child.id()],
-        None => targets.iter().map(|target| target.pid).collect(),
+        None => pids(&targets),
     };
     let settings = Settings {
         targets: pids.clone(),
@@ -177,38 +163,6 @@ fn record(
     }
 }
 
-/// A process that was asked for by its PID.
-struct Target {
-    pid: u32,
-    pidfd: OwnedFd,
-}
-
-impl Target {
-    fn open(pid: u32) -> Result<Self, Failure> {
-        let none = |why: &str| Failure::NoProcess(format!("{why}; `ps -e` lists the processes"));
-        let status = i32::try_from(pid)
-            .ok()
-            .and_then(|pid| procfs::process::Process::new(pid).ok()?.status().ok())
-            .ok_or_else(|| none(&format!("there is no process {pid}")))?;
-        if status.vmsize.is_none() {
-            return Err(none(&format!(
-                "process {pid} has no address space: it is a kernel thread, or it has ended"
-            )));
-        }
-        // A thread stands for its process: they share the address space.
-        let pidfd = Pid::from_raw(status.tgid)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-            .ok_or_else(|| none(&format!("process {pid} has ended")))?;
-        Ok(Self { pid: u32::try_from(status.tgid).unwrap_or(pid), pidfd })
-    }
-
-    fn has_ended(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)], Some(&now))
-            .is_ok_and(|ready| ready > 0)
-    }
-}
-
 /// A command that waits to be told before it begins.
 struct Launched {
     child: Child,
@@ -249,21 +203,11 @@ fn shell_status(status: std::process::ExitStatus) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, ring_kib, seconds};
+    use super::ring_kib;
 
     #[test]
-    fn sizes_and_times_are_checked() {
-        assert!(seconds("0.5").is_ok() && seconds("0").is_err() && seconds("nan").is_err());
-        assert!(seconds("1e300").is_err() && seconds("-1").is_err() && seconds("x").is_err());
+    fn sizes_are_checked() {
         assert!(ring_kib("4").is_ok() && ring_kib("5").is_err() && ring_kib("2").is_err());
         assert!(ring_kib("2097152").is_err());
-    }
-
-    #[test]
-    fn wrong_processes_are_refused_in_one_sentence() {
-        let message = |pid| Target::open(pid).map(|_| ()).unwrap_err().to_string();
-        assert!(message(u32::MAX).starts_with("there is no process 4294967295; "));
-        assert!(message(0).starts_with("there is no process 0; "));
-        assert!(Target::open(std::process::id()).is_ok());
     }
 }

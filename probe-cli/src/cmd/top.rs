@@ -1,0 +1,118 @@
+//! `walkprobe top`: the live view.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use probe_common::probe::{Family, Probe};
+
+use super::{
+    start::start,
+    target::{Target, pids},
+};
+use crate::{
+    clock,
+    plan::{Report, report},
+    probe::{Live, RING_BYTES, Settings},
+    stop::Stop,
+    tui::{self, Feed, Info, Input},
+};
+
+const EXAMPLES: &str = "Examples:
+  walkprobe top
+  walkprobe top -p 1234
+  walkprobe top --batch -n 3 > frames.txt
+
+Keys are shown by `?`, and in docs/keys.md.";
+
+/// Arguments of `top`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Show only these processes
+    #[arg(short, long, value_name = "PID", value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// Print frames as text instead of opening the view
+    #[arg(long)]
+    batch: bool,
+    /// With --batch: end after this many frames
+    #[arg(short = 'n', long, value_name = "N", requires = "batch", value_parser = clap::value_parser!(u64).range(1..))]
+    frames: Option<u64>,
+    /// Time between two looks at the kernel's counters, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::seconds)]
+    interval: Duration,
+}
+
+/// Opens the view, or prints frames.
+///
+/// # Errors
+/// When a process does not exist, nothing can be attached, or there is no terminal.
+pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
+    let stop = Stop::on_signals().context("cannot listen to signals")?;
+    let targets = Target::open_all(&args.pid)?;
+    let settings = Settings {
+        stream: streamed(!targets.is_empty()),
+        targets: pids(&targets),
+        statistics: true,
+        ring_bytes: RING_BYTES,
+        log_level: if verbose == 0 { 0 } else { 5 },
+    };
+    let (facts, live) = start(&settings)?;
+    let info = Info {
+        release: facts.release,
+        mode: mode(live.report()),
+        attached: live.report().attached(),
+        wanted: live.report().probes.len(),
+        start: clock::monotonic(),
+    };
+    let feed = Box::new(LiveFeed { live, interval: args.interval, due: Instant::now() });
+    if args.batch {
+        let out = std::io::stdout().lock();
+        tui::batch(feed, &info, args.frames, args.interval, &stop, out)?;
+    } else {
+        tui::run(feed, info, tui::Options::from_environment(), &stop)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is frequent is only counted: base page faults always, and walks unless some processes
+/// are looked at, because monitoring agents walk everything all the time.
+fn streamed(some_processes: bool) -> Vec<Probe> {
+    let is_streamed = |probe: &Probe| match probe.family() {
+        Family::Fault => false,
+        Family::Walk => some_processes && *probe == Probe::WalkVma,
+        Family::Hugetlb | Family::Thp | Family::Split | Family::Collapse => true,
+    };
+    Probe::ALL.into_iter().filter(is_streamed).collect()
+}
+
+fn mode(report: &Report) -> tui::Mode {
+    match report.mode {
+        report::Mode::Full => tui::Mode::Full,
+        report::Mode::Reduced | report::Mode::Nothing => {
+            tui::Mode::Reduced("`walkprobe doctor` tells why".to_owned())
+        }
+    }
+}
+
+/// The probes as a feed: events as they come, a sample every `interval`.
+struct LiveFeed {
+    live: Live,
+    interval: Duration,
+    due: Instant,
+}
+
+impl Feed for LiveFeed {
+    fn poll(&mut self, timeout: Duration) -> anyhow::Result<Vec<Input>> {
+        let mut inputs = Vec::new();
+        let until_due = self.due.saturating_duration_since(Instant::now());
+        self.live.poll(timeout.min(until_due), |event| inputs.push(event.into()))?;
+        if Instant::now() >= self.due {
+            self.due = Instant::now() + self.interval;
+            inputs.push(self.live.sample()?.into());
+        }
+        Ok(inputs)
+    }
+}
