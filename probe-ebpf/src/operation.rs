@@ -53,7 +53,7 @@ pub fn begin(probe: Probe, of: Of, small: u32, words: [u64; 3]) {
     };
     let key = Key { tid: actor.tid, probe: probe.index() as u32 };
     let operation = Operation { time: unsafe { bpf_ktime_get_ns() }, target_tgid, small, words };
-    if OPERATIONS.insert(&key, &operation, 0).is_err() {
+    if OPERATIONS.insert(key, operation, 0).is_err() {
         count(probe, Fate::LostState);
         diagnose::operations_full(probe, actor.tid);
     }
