@@ -6,7 +6,7 @@ use probe_common::probe::Probe;
 use serde::Serialize;
 
 use super::memory::Area;
-use crate::event::{Address, Path, probe_name};
+use crate::event::{Address, FaultOutcome, Path, probe_name};
 
 /// A VMA that a step works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ impl From<Range<usize>> for Span {
     }
 }
 
-/// Events that a step causes, all of them successful.
+/// Events that a step causes; successful ones, but for `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Expected {
     /// The probe that sees them.
@@ -37,18 +37,26 @@ pub struct Expected {
     /// The path of these walks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
+    /// How these faults end, where that is not [`FaultOutcome::Done`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<FaultOutcome>,
 }
 
 impl Expected {
     /// `number` events of `probe`.
     #[must_use]
     pub const fn of(probe: Probe, number: usize) -> Self {
-        Self { probe, number: number as u64, page_size: None, path: None }
+        Self { probe, number: number as u64, page_size: None, path: None, outcome: None }
     }
 
     /// `number` VMAs entered by the walker, over `path`.
     pub(super) const fn walks(number: usize, path: Path) -> Self {
         Self { path: Some(path), ..Self::of(Probe::WalkVma, number) }
+    }
+
+    /// `number` calls of a handler that cannot do it and leaves it to the one for smaller leaves.
+    pub(super) const fn fallbacks(probe: Probe, number: usize) -> Self {
+        Self { outcome: Some(FaultOutcome::Fallback), ..Self::of(probe, number) }
     }
 
     /// `number` hugetlb faults of pages of `size` bytes.
