@@ -55,10 +55,10 @@ pub enum DemoError {
     #[error("{0} rounds per second is not a rate: choose a number from 0.01 to 100")]
     Rate(f64),
     /// Signals could not be caught, or the process could not be named.
-    #[error("cannot prepare the process: {0}")]
-    Process(io::Error),
+    #[error("cannot name the process or listen to signals")]
+    Process(#[source] io::Error),
     /// The output could not be written.
-    #[error("cannot write what the load does: {0}")]
+    #[error("cannot write what the load does")]
     Output(#[from] io::Error),
 }
 

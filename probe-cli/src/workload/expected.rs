@@ -73,6 +73,10 @@ pub struct Done {
     /// Every event in the areas: a probe that is not here has none. Folio splits have no address;
     /// the step causes these in its process.
     pub expected: Vec<Expected>,
+    /// Collapses that the kernel asked to try again (`EAGAIN`), and that were: each is one more
+    /// `collapse_request`, and at most one more `collapse`, that fails.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated: u64,
     /// Parts that were left out, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -86,7 +90,13 @@ impl Done {
         Self {
             areas: areas.into_iter().map(|area| area.range().into()).collect(),
             expected: expected.into_iter().filter(|expected| expected.number > 0).collect(),
+            repeated: 0,
             left_out: Vec::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
