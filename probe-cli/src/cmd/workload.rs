@@ -1,14 +1,13 @@
 //! `walkprobe workload`: loads that do known numbers of kernel operations.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
-use crate::workload::{self, Demo, Request};
+use crate::{
+    output,
+    workload::{self, Demo, Request},
+};
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_SKIPPED: u8 = 3;
@@ -54,7 +53,7 @@ struct Run {
 /// Go on and on with a gentle mix of all steps, in a process named walkprobe-demo
 #[derive(Debug, Parser)]
 #[command(after_help = "\
-Ends at SIGTERM, SIGINT, or after --duration.
+Ends at SIGINT, SIGTERM, SIGHUP, or after --duration.
 
 Examples:
   walkprobe workload demo
@@ -83,23 +82,17 @@ fn seconds(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// Standard output cannot be written, or the demo cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout().lock();
     match &args.command {
-        Command::List => workload::write_list(&mut out)?,
+        Command::List => print(workload::write_list)?,
         Command::Demo(args) => {
             let demo =
                 Demo { rate: args.rate, duration: args.duration, with_parent: args.with_parent };
-            let rounds = demo.run(&mut out)?;
-            writeln!(out, "{rounds} rounds")?;
+            let rounds = demo.run(&mut io::stdout().lock())?;
+            output::print(&format!("{rounds} rounds\n"))?;
         }
         Command::Run(args) => {
             let report = workload::run(&args.steps);
-            if args.json {
-                report.write_json(&mut out)?;
-            } else {
-                report.write_text(&mut out)?;
-            }
-            out.flush()?;
+            print(|out| if args.json { report.write_json(out) } else { report.write_text(out) })?;
             return Ok(match (report.has_failed(), report.has_skipped()) {
                 (true, _) => EXIT_FAILED.into(),
                 (false, true) => EXIT_SKIPPED.into(),
@@ -108,6 +101,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    write(&mut text)?;
+    Ok(output::print(&String::from_utf8_lossy(&text))?)
 }
 
 #[cfg(test)]

@@ -2,16 +2,11 @@
 
 use std::{
     io::{self, Write},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::{
     Outcome, Request, Unavailable, catalogue,
@@ -22,7 +17,7 @@ use super::{
     report::{self, StepReport},
     sys::NoNumaBalancing,
 };
-use crate::units;
+use crate::{stop::Stop, units};
 
 /// The name of the process, as `top` and walkprobe show it.
 pub const COMM: &str = "walkprobe-demo";
@@ -47,7 +42,7 @@ const MIX: &[(&str, usize)] = &[
 pub struct Demo {
     /// Rounds per second.
     pub rate: f64,
-    /// How long; `None`: until SIGTERM or SIGINT.
+    /// How long; `None`: until a signal asks it to stop.
     pub duration: Option<Duration>,
     /// Ends when the process that started it dies.
     pub with_parent: bool,
@@ -60,10 +55,10 @@ pub enum DemoError {
     #[error("{0} rounds per second is not a rate: choose a number from 0.01 to 100")]
     Rate(f64),
     /// Signals could not be caught, or the process could not be named.
-    #[error("cannot prepare the process: {0}")]
-    Process(io::Error),
+    #[error("cannot name the process or listen to signals")]
+    Process(#[source] io::Error),
     /// The output could not be written.
-    #[error("cannot write: {0}")]
+    #[error("cannot write what the load does")]
     Output(#[from] io::Error),
 }
 
@@ -77,7 +72,9 @@ impl Demo {
         if !(0.01..=100.0).contains(&self.rate) {
             return Err(DemoError::Rate(self.rate));
         }
-        let stop = self.prepare().map_err(DemoError::Process)?;
+        let Some(stop) = self.prepare().map_err(DemoError::Process)? else {
+            return Ok(0);
+        };
         let _policy = NoNumaBalancing::begin();
         let_khugepaged_pass(&mut Ground::new());
         let requests = requests();
@@ -86,7 +83,7 @@ impl Demo {
         let end = self.duration.and_then(|duration| start.checked_add(duration));
         let mut next = start;
         let mut rounds = 0;
-        while !stop.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
+        while !stop.requested() && end.is_none_or(|end| Instant::now() < end) {
             let steps = round(&requests);
             if rounds == 0 {
                 introduce(out, &steps, self.rate)?;
@@ -100,21 +97,19 @@ impl Demo {
         Ok(rounds)
     }
 
-    fn prepare(&self) -> io::Result<Arc<AtomicBool>> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&stop))?;
-        }
+    /// Names the process and listens to signals; `None` when there is no parent left.
+    fn prepare(&self) -> io::Result<Option<Stop>> {
+        let stop = Stop::on_signals()?;
+        rustix::thread::set_name(c"walkprobe-demo")?;
         if self.with_parent {
             let parent = getppid();
             set_parent_process_death_signal(Some(Signal::TERM))?;
             // It may have died before the kernel was told.
             if getppid() != parent {
-                stop.store(true, Ordering::Relaxed);
+                return Ok(None);
             }
         }
-        rustix::thread::set_name(c"walkprobe-demo")?;
-        Ok(stop)
+        Ok(Some(stop))
     }
 }
 
@@ -146,9 +141,9 @@ fn smaller(mut request: Request) -> Request {
 }
 
 /// Sleeps in short pieces: a signal does not end `thread::sleep`.
-fn sleep_until(end: Instant, stop: &AtomicBool) {
+fn sleep_until(end: Instant, stop: &Stop) {
     const PIECE: Duration = Duration::from_millis(50);
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.requested() {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;

@@ -19,8 +19,8 @@ pub enum Unavailable {
     },
     /// The pool has too few free pages.
     #[error(
-        "{wanted} free {size} hugetlb pages are needed, the pool has {free}: write a larger number to \
-         /sys/kernel/mm/hugepages/hugepages-{kb}kB/nr_hugepages",
+        "{wanted} free {size} hugetlb pages are needed, the pool has {free}: write a larger number \
+         to /sys/kernel/mm/hugepages/hugepages-{kb}kB/nr_hugepages",
         size = units::bytes(*.size as u64),
         kb = .size >> 10
     )]
@@ -74,8 +74,8 @@ pub enum StepError {
     Fork(io::Error),
     /// The kernel had no huge page to give.
     #[error(
-        "at least one of {ranges} ranges was not mapped by a THP: memory is too full or too fragmented \
-         (`echo 1 > /proc/sys/vm/compact_memory` may help)"
+        "at least one of {ranges} ranges was not mapped by a THP: memory is too full or too \
+         fragmented (`echo 1 > /proc/sys/vm/compact_memory` may help)"
     )]
     NoHugePage {
         /// Ranges that should have been THPs.

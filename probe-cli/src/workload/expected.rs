@@ -6,7 +6,7 @@ use probe_common::probe::Probe;
 use serde::Serialize;
 
 use super::memory::Area;
-use crate::event::{Address, Path, probe_name};
+use crate::event::{Address, FaultOutcome, Path, probe_name};
 
 /// A VMA that a step works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ impl From<Range<usize>> for Span {
     }
 }
 
-/// Events that a step causes, all of them successful.
+/// Events that a step causes; successful ones, but for `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Expected {
     /// The probe that sees them.
@@ -37,18 +37,26 @@ pub struct Expected {
     /// The path of these walks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
+    /// How these faults end, where that is not [`FaultOutcome::Done`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<FaultOutcome>,
 }
 
 impl Expected {
     /// `number` events of `probe`.
     #[must_use]
     pub const fn of(probe: Probe, number: usize) -> Self {
-        Self { probe, number: number as u64, page_size: None, path: None }
+        Self { probe, number: number as u64, page_size: None, path: None, outcome: None }
     }
 
     /// `number` VMAs entered by the walker, over `path`.
     pub(super) const fn walks(number: usize, path: Path) -> Self {
         Self { path: Some(path), ..Self::of(Probe::WalkVma, number) }
+    }
+
+    /// `number` calls of a handler that cannot do it and leaves it to the one for smaller leaves.
+    pub(super) const fn fallbacks(probe: Probe, number: usize) -> Self {
+        Self { outcome: Some(FaultOutcome::Fallback), ..Self::of(probe, number) }
     }
 
     /// `number` hugetlb faults of pages of `size` bytes.
@@ -65,6 +73,10 @@ pub struct Done {
     /// Every event in the areas: a probe that is not here has none. Folio splits have no address;
     /// the step causes these in its process.
     pub expected: Vec<Expected>,
+    /// Collapses that the kernel asked to try again (`EAGAIN`), and that were: each is one more
+    /// `collapse_request`, and at most one more `collapse`, that fails.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated: u64,
     /// Parts that were left out, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -78,7 +90,13 @@ impl Done {
         Self {
             areas: areas.into_iter().map(|area| area.range().into()).collect(),
             expected: expected.into_iter().filter(|expected| expected.number > 0).collect(),
+            repeated: 0,
             left_out: Vec::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -106,6 +106,9 @@ fn write_done(out: &mut impl Write, name: &str, time: &str, done: &Done) -> io::
     for area in &done.areas {
         writeln!(out, "{indent} at {}-{}", area.start, area.end)?;
     }
+    if done.repeated > 0 {
+        writeln!(out, "{indent} and {} failed collapses, repeated", done.repeated)?;
+    }
     for part in &done.left_out {
         writeln!(out, "{indent} left out: {part}")?;
     }
@@ -162,6 +165,7 @@ mod tests {
         let done = Done {
             areas: vec![(0x20_0000..0x40_0000).into()],
             expected: vec![Expected::of(Probe::MmFault, 1), Expected::hugetlb(1, 2 << 20)],
+            repeated: 1,
             left_out: vec!["hugetlb area: none".to_owned()],
         };
         let steps = [

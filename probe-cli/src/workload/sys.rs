@@ -22,7 +22,7 @@ pub(super) enum Backing {
     Nothing,
     /// Private anonymous memory.
     Anonymous,
-    /// Private anonymous hugetlb pages of 2^order bytes.
+    /// Private anonymous hugetlb pages of 2^shift bytes.
     Hugetlb {
         /// log2 of the page size in bytes.
         shift: u32,

@@ -1,11 +1,13 @@
 //! Collapses by `madvise(MADV_COLLAPSE)`.
 
+use std::{io::ErrorKind, thread, time::Duration};
+
 use probe_common::probe::Probe;
 
 use crate::workload::{
     error::StepError,
     expected::{Done, Expected},
-    memory::{Ground, Kind},
+    memory::{Area, Ground, Kind},
     sys::Advice,
 };
 
@@ -23,13 +25,11 @@ pub(in crate::workload) fn madvise(ground: &mut Ground, count: usize) -> Result<
     for area in &areas {
         area.write_all();
     }
+    let mut repeated = 0;
     for area in &areas {
-        area.advise(&area.range(), Advice::HugePage)?;
-        let collapsed = area.advise(&area.range(), Advice::Collapse);
-        area.advise(&area.range(), Advice::NoHugePage)?;
-        collapsed?;
+        repeated += collapse(area)?;
     }
-    let done = Done::new(
+    let mut done = Done::new(
         &areas,
         [
             Expected::of(Probe::MmFault, count * pages),
@@ -37,8 +37,33 @@ pub(in crate::workload) fn madvise(ground: &mut Ground, count: usize) -> Result<
             Expected::of(Probe::Collapse, count),
         ],
     );
+    done.repeated = repeated;
     for area in areas {
         ground.retire(area)?;
     }
     Ok(done)
+}
+
+/// Collapses an area, and tells how often the kernel asked to try again: `EAGAIN` means that one of
+/// the pages was locked, or off its LRU list for a moment, as compaction leaves them
+/// (`madvise_collapse_errno`).
+fn collapse(area: &Area) -> Result<u64, StepError> {
+    const TRIES: u64 = 20;
+    let range = area.range();
+    let mut tries = 0;
+    loop {
+        area.advise(&range, Advice::HugePage)?;
+        let collapsed = area.advise(&range, Advice::Collapse);
+        area.advise(&range, Advice::NoHugePage)?;
+        match collapsed {
+            Err(StepError::Call { source, .. })
+                if source.kind() == ErrorKind::WouldBlock && tries < TRIES =>
+            {
+                tries += 1;
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(tries),
+        }
+    }
 }

@@ -22,8 +22,8 @@ const HUGETLB: usize = 2 << 20;
 ///
 /// seq_file fills a page with as many VMAs as fit, and forgets the one that does not: that VMA is
 /// walked again by the next read (fs/seq_file.c, `seq_read_iter`; `seq_read` before 5.10). It looks
-/// for a second VMA only while it has fewer bytes than were asked for. What smaps writes for one VMA is
-/// longer than this in all kernels, so every read ends after one VMA, and each VMA is walked once.
+/// for a second VMA only while it has fewer bytes than were asked for. What smaps writes for one
+/// VMA is longer than this in all kernels, so every read ends after one VMA, and walks it once.
 const SMAPS_READ: usize = 512;
 
 /// Bytes of one pagemap entry (`PM_ENTRY_BYTES`).
@@ -91,8 +91,8 @@ impl Land {
 /// `smap_gather_stats` (fs/proc/task_mmu.c, 5.10 to 7.3) walks each VMA from its first to its last
 /// address by one `walk_page_vma`, which enters `__walk_page_range` once. Below that,
 /// `smaps_pte_range` is the `pmd_entry`: called once for each PMD entry that is not empty, leaf or
-/// table; and `smaps_hugetlb_range` once for each hugetlb page that is mapped. So for each read, with
-/// B blocks of base pages, T THPs and H hugetlb pages:
+/// table; and `smaps_hugetlb_range` once for each hugetlb page that is mapped. So for each read,
+/// with base pages under B PMD entries, T THPs and H hugetlb pages:
 ///
 /// - `walk_vma` = 2 on the generic path, and 1 on the hugetlb path if H > 0
 /// - `walk_smaps` = B + T
@@ -121,9 +121,10 @@ pub(in crate::workload) fn smaps(ground: &mut Ground, count: usize) -> Result<Do
 ///
 /// `pagemap_read` (fs/proc/task_mmu.c, 5.10 to 7.3) calls `walk_page_range` for what is left up to
 /// the next multiple of `PAGEMAP_WALK_SIZE` (`PMD_SIZE`), again and again until all entries asked
-/// for are there. Each enters `__walk_page_range` once for each VMA, and below it `pagemap_pmd_range` once for
-/// the one PMD entry, or `pagemap_hugetlb_range` once for each mapped hugetlb page, or for the part of a larger one. The areas
-/// begin at multiples of `PMD_SIZE`, so larger reads would cause the same walks. So for each round:
+/// for are there. Each enters `__walk_page_range` once for each VMA, and below it
+/// `pagemap_pmd_range` once for the one PMD entry, or `pagemap_hugetlb_range` once for the hugetlb
+/// page. The areas begin at multiples of `PMD_SIZE`, so larger reads would cause the same walks. So
+/// for each round, with the letters of [`smaps`]:
 ///
 /// - `walk_vma` = B + T on the generic path, H on the hugetlb path
 /// - `walk_pagemap` = B + T
