@@ -12,8 +12,9 @@ pub fn operations_full(probe: Probe, tid: u32) {
     warn!((), "{}: no room to remember an operation of thread {}", probe as u8, tid);
 }
 
-/// The entry handler could not read what a pointer argument points to.
+/// The entry handler could not read what a pointer argument points to. The pointer itself cannot be
+/// shown: the verifier knows it as one, and forbids to take it to pieces.
 #[inline(never)]
-pub fn unreadable(probe: Probe, address: u64) {
-    debug!((), "{}: cannot read kernel memory at {:x}", probe as u8, address);
+pub fn unreadable(probe: Probe) {
+    debug!((), "{}: cannot read what an argument points to", probe as u8);
 }

@@ -37,7 +37,7 @@ pub fn enter_pmd<C: Context>(context: C, probe: Probe) {
     let freeze = context.argument(position!(probe, freeze)) & 1;
     let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
     let before: u64 = read_at(pmd).unwrap_or_else(|| {
-        diagnose::unreadable(probe, pmd);
+        diagnose::unreadable(probe);
         0
     });
     if pmd_is_leaf(before) {

@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
-use crate::run::{ensure, guest, run, scratch, walkprobe};
+use crate::run::{Trace, ensure, guest, run, scratch, walkprobe};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("modes::doctor_tells_what_works", doctor_tells_what_works),
+        Trial::test("modes::diagnostics_change_nothing", diagnostics_change_nothing),
         Trial::test("modes::top_shows_the_demo_load_first", top_shows_the_demo_load_first)
             .with_ignored_flag(guest().is_none()),
     ]
@@ -56,6 +57,17 @@ fn doctor_tells_what_works() -> Result<(), Failed> {
         ensure(has_reason, || format!("no reason for {probe} in:\n{text}"))?;
     }
     Ok(())
+}
+
+/// With -v the programs contain messages, which the verifier must accept too.
+fn diagnostics_change_nothing() -> Result<(), Failed> {
+    let states = |words: &[&str]| -> Result<Value, Failed> {
+        let ended = run(walkprobe().args(words))?;
+        Ok(Trace::parse(&ended.stdout)?.header["probes"].take())
+    };
+    let quiet = states(&["trace", "--", "true"])?;
+    let verbose = states(&["-v", "trace", "--", "true"])?;
+    ensure(quiet == verbose, || format!("{quiet}\nand with -v\n{verbose}"))
 }
 
 /// Columns of top, with the probes whose rates they add up.

@@ -1,0 +1,181 @@
+//! The live view in a terminal: it answers, it fits, and it gives the terminal back.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::OwnedFd,
+    process::{Child, ExitStatus},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Failed, Trial};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Termios, Winsize, tcgetattr, tcsetwinsize},
+};
+
+use crate::run::{ensure, run, walkprobe};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        Trial::test("terminal::quit_gives_it_back", quit_gives_it_back),
+        Trial::test("terminal::a_signal_gives_it_back", a_signal_gives_it_back),
+        Trial::test("terminal::any_size_will_do", any_size_will_do),
+        Trial::test("terminal::none_is_said_in_one_sentence", none_is_said_in_one_sentence),
+    ]
+}
+
+/// Leaving the alternate screen, and showing the cursor (DEC private modes 1049 and 25).
+const RESTORED: [&str; 2] = ["\u{1b}[?1049l", "\u{1b}[?25h"];
+
+/// Long enough for an emulated guest.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// walkprobe's view in a pseudo terminal.
+struct View {
+    child: Child,
+    keyboard: File,
+    screen: Arc<Mutex<String>>,
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl View {
+    fn open(columns: u16, rows: u16) -> Result<Self, Failed> {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        grantpt(&keyboard)?;
+        unlockpt(&keyboard)?;
+        let name = ptsname(&keyboard, Vec::new())?;
+        let open = || File::options().read(true).write(true).open(name.to_str().unwrap_or(""));
+        let terminal: OwnedFd = open()?.into();
+        let before = tcgetattr(&terminal)?;
+        resize(&terminal, columns, rows)?;
+        let child = walkprobe()
+            .args(["top", "--interval", "0.2"])
+            .env("TERM", "xterm-256color")
+            .stdin(open()?)
+            .stdout(open()?)
+            .stderr(open()?)
+            .spawn()?;
+        let keyboard = File::from(keyboard);
+        let screen = Arc::new(Mutex::new(String::new()));
+        let (mut output, copy) = (keyboard.try_clone()?, Arc::clone(&screen));
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(number @ 1..) = output.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..number]).into_owned();
+                copy.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            }
+        });
+        Ok(Self { child, keyboard, screen, terminal, before })
+    }
+
+    /// Waits until the screen has shown these words.
+    fn wait_for(&self, words: &str) -> Result<(), Failed> {
+        let end = Instant::now() + PATIENCE;
+        while !self.shown().contains(words) {
+            ensure(Instant::now() < end, || {
+                format!("no {words:?} at the end of {:?}", tail(&self.shown()))
+            })?;
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn shown(&self) -> String {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn press(&mut self, keys: &str) -> Result<(), Failed> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
+    }
+
+    /// Waits for the end, and checks that the terminal is as it was.
+    fn ended(mut self) -> Result<ExitStatus, Failed> {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            if Instant::now() > end {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Err("it hung".into());
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        for sequence in RESTORED {
+            self.wait_for(sequence)?;
+        }
+        let after = tcgetattr(&self.terminal)?;
+        let same = after.local_modes == self.before.local_modes
+            && after.input_modes == self.before.input_modes
+            && after.output_modes == self.before.output_modes;
+        ensure(same, || "the terminal's modes are not as they were".to_owned())?;
+        Ok(status)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // Fails when it has ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tail(text: &str) -> &str {
+    text.char_indices().rev().nth(300).map_or(text, |(at, _)| &text[at..])
+}
+
+fn resize(terminal: &OwnedFd, columns: u16, rows: u16) -> Result<(), Failed> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(tcsetwinsize(terminal, size)?)
+}
+
+fn quit_gives_it_back() -> Result<(), Failed> {
+    let mut view = View::open(100, 30)?;
+    view.wait_for("PID")?;
+    view.press("?")?;
+    view.wait_for("Ctrl-C")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+fn a_signal_gives_it_back() -> Result<(), Failed> {
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let view = View::open(80, 24)?;
+        view.wait_for("PID")?;
+        kill_process(Pid::from_child(&view.child), signal)?;
+        let status = view.ended()?;
+        ensure(status.success(), || format!("{signal:?}: {status}"))?;
+    }
+    Ok(())
+}
+
+fn any_size_will_do() -> Result<(), Failed> {
+    let mut view = View::open(20, 5)?;
+    // Words are drawn one by one, with cursor movements between them.
+    view.wait_for("small")?;
+    for (columns, rows) in [(1, 1), (80, 24), (0, 0), (200, 60), (20, 5), (80, 24)] {
+        resize(&view.terminal, columns, rows)?;
+        kill_process(Pid::from_child(&view.child), Signal::WINCH)?;
+        thread::sleep(Duration::from_millis(300));
+    }
+    view.wait_for("PID")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+fn none_is_said_in_one_sentence() -> Result<(), Failed> {
+    let ended = run(walkprobe().arg("top"))?;
+    let one_line = ended.stderr.trim_end().lines().count() == 1;
+    ensure(ended.code() == Some(1) && one_line && ended.stderr.contains("--batch"), || {
+        format!("{:?}: {}", ended.status, ended.stderr)
+    })
+}
