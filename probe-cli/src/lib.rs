@@ -11,6 +11,7 @@ pub mod escape;
 pub mod event;
 pub mod exit;
 pub mod kernel;
+pub mod model;
 pub mod output;
 pub mod plan;
 pub mod probe;
