@@ -94,6 +94,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     let (facts, mut live) = start(&settings)?;
     let command = std::env::args_os().map(|word| escape(word.as_encoded_bytes())).collect();
     writer.line(&Header::new(&facts, live.report(), command, pids))?;
+    writer.flush()?;
     if let Some(launched) = &mut launched {
         launched.go()?;
     }

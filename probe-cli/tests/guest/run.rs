@@ -14,7 +14,7 @@ use serde_json::Value;
 use walkprobe::event::Event;
 
 /// No test takes longer than this, in an emulated guest on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The binary under test.
 pub(crate) fn walkprobe() -> Command {
