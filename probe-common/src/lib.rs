@@ -11,6 +11,7 @@ pub mod counters;
 pub mod fault;
 pub mod probe;
 pub mod record;
+pub mod scan;
 pub mod split;
 pub mod walk;
 

@@ -19,6 +19,7 @@ mod fault;
 mod kernel;
 mod operation;
 mod output;
+mod scan;
 mod split;
 mod target;
 mod walk;

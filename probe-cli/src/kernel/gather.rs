@@ -13,7 +13,7 @@ use super::{
     symbols::Symbols,
 };
 use crate::{
-    plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, TRIAL_FUNCTION},
+    plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_MEMBERS, TRIAL_FUNCTION},
     walk::callbacks::CALLBACKS,
 };
 
@@ -95,6 +95,11 @@ fn describe(facts: &mut Facts, btf: &Btf, symbols: Option<&Symbols>) {
             if let Some(offset) = btf.offset(member.structure, name) {
                 facts.offsets.insert(format!("{}.{name}", member.structure), offset);
             }
+        }
+    }
+    for (structure, member) in SCAN_MEMBERS {
+        if let Some(offset) = btf.offset(structure, member) {
+            facts.offsets.insert(format!("{structure}.{member}"), offset);
         }
     }
     for name in ENUMERATIONS {

@@ -198,6 +198,15 @@ pub const MEMBERS: [Member; 21] = [
     HSTATE_ORDER,
 ];
 
+/// Members that the scan needs, as structure and member.
+pub const SCAN_MEMBERS: [(&str, &str); 5] = [
+    ("task_struct", "files"),
+    ("files_struct", "fdt"),
+    ("fdtable", "fd"),
+    ("file", "private_data"),
+    ("mm_struct", "pgd"),
+];
+
 /// Enumerations whose values records hold.
 pub const ENUMERATIONS: [&str; 2] = ["scan_result", "vm_fault_reason"];
 

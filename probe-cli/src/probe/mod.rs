@@ -5,6 +5,7 @@ mod decode;
 mod error;
 mod live;
 mod object;
+pub mod scan;
 mod trial;
 
 pub use attach::{RING_BYTES, Settings};
