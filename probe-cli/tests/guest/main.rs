@@ -6,7 +6,9 @@
 
 mod exact;
 mod input;
+mod leaves;
 mod lost;
+mod memory;
 mod modes;
 mod run;
 mod terminal;
@@ -15,11 +17,17 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials: Vec<Trial> =
-        [exact::trials(), lost::trials(), modes::trials(), input::trials(), terminal::trials()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let trials: Vec<Trial> = [
+        exact::trials(),
+        leaves::trials(),
+        lost::trials(),
+        modes::trials(),
+        input::trials(),
+        terminal::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     // One at a time: a test that counts must not see another one's walks of its address space.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..arguments }, trials).exit();
 }

@@ -60,6 +60,10 @@ impl<T: Pod> Mapped<T> {
     }
 }
 
+#[expect(unsafe_code, reason = "the memory may be used by any one thread")]
+// SAFETY: the mapping belongs to the process, and only through this value can it be reached.
+unsafe impl<T: Send> Send for Mapped<T> {}
+
 impl<T> Drop for Mapped<T> {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "unmaps an eBPF array")]
