@@ -36,6 +36,16 @@ pub struct Facts {
     pub config: Option<BTreeMap<String, String>>,
 }
 
+impl Facts {
+    /// The kernel has a function of this name, of those that were looked for.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.functions.get(name).is_some_and(|function| {
+            function.symbols.map_or(!function.prototypes.is_empty(), |number| number > 0)
+        })
+    }
+}
+
 /// One kernel function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionFacts {

@@ -13,7 +13,9 @@ use super::{
     symbols::Symbols,
 };
 use crate::{
-    plan::catalogue::{CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_MEMBERS, TRIAL_FUNCTION},
+    plan::catalogue::{
+        CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_FUNCTIONS, SCAN_MEMBERS, TRIAL_FUNCTION,
+    },
     walk::callbacks::CALLBACKS,
 };
 
@@ -69,6 +71,7 @@ fn function_names() -> BTreeSet<&'static str> {
         .iter()
         .flat_map(|logical| logical.functions.iter().copied())
         .chain([TRIAL_FUNCTION])
+        .chain(SCAN_FUNCTIONS)
         .collect()
 }
 

@@ -207,6 +207,18 @@ pub const SCAN_MEMBERS: [(&str, &str); 5] = [
     ("mm_struct", "pgd"),
 ];
 
+/// Functions that tell what a kernel's page tables can hold: they are there when the option is.
+pub const SCAN_FUNCTIONS: [&str; 5] = [
+    LOOP_FUNCTION,
+    "memory_failure",
+    "migrate_pages",
+    "make_device_exclusive_range",
+    "make_device_exclusive",
+];
+
+/// The helper that the scan loops with (Linux 5.17).
+pub const LOOP_FUNCTION: &str = "bpf_loop";
+
 /// Enumerations whose values records hold.
 pub const ENUMERATIONS: [&str; 2] = ["scan_result", "vm_fault_reason"];
 

@@ -6,7 +6,7 @@ use probe_common::scan::{NO_OFFSET, kind};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::{ScanError, Scanner};
-use crate::kernel::facts::{Facts, Mechanism};
+use crate::kernel::facts::Facts;
 
 const PAGE: usize = 4096;
 const PMD: usize = 2 << 20;
@@ -230,10 +230,7 @@ impl Drop for Sample {
 /// poison, migration, device, marker (`include/linux/swap.h`); which of them a kernel has shows in its
 /// functions.
 fn swap_kinds(facts: &Facts) -> [u8; SWAP_TYPES] {
-    let has = |name: &str| {
-        facts.functions.get(name).is_some_and(|function| function.symbols.is_some_and(|n| n > 0))
-    };
-    let _ = facts.mechanisms.trial(Mechanism::Tracepoint);
+    let has = |name| facts.has_function(name);
     let mut special = Vec::new();
     if has("memory_failure") {
         special.push(kind::HW_POISON);
