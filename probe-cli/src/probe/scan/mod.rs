@@ -28,6 +28,7 @@ use super::{
 use crate::{
     kernel::facts::Facts,
     model::leaf::{LeafKind, LeafSize, Marks, Run},
+    plan::catalogue::LOOP_FUNCTION,
 };
 
 /// Why page tables cannot be scanned.
@@ -88,6 +89,9 @@ impl Scanner {
     /// # Errors
     /// When the kernel does not take it, or something that it needs cannot be found.
     pub fn open(facts: &Facts) -> Result<Self, ScanError> {
+        if !facts.has_function(LOOP_FUNCTION) {
+            return Err(ScanError::Unknown(format!("it has no {LOOP_FUNCTION} (Linux 5.17)")));
+        }
         let mut ebpf = object::load(&Config::NONE, Sizes::SMALLEST, 0).map_err(ProbeError::from)?;
         let unknown = |what: &str| ScanError::Unknown(what.to_owned());
         let program: &mut RawTracePoint = ebpf
