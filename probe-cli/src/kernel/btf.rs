@@ -4,8 +4,6 @@
 //! enumerators) from the raw bytes of `/sys/kernel/btf/vmlinux`, in a few milliseconds and without
 //! a copy of every type. The input is checked: damaged BTF gives errors, never a wrong answer.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -98,8 +96,8 @@ pub struct Btf {
     strings: std::ops::Range<usize>,
     /// Where each type is in `bytes`; type 1 is the first.
     types: Vec<u32>,
-    /// Types by the hash of kind and name; the name itself is compared when asked.
-    index: HashMap<u64, Vec<u32>>,
+    /// Types by the hash of kind and name, sorted; the name itself is compared when asked.
+    index: Vec<(u64, u32)>,
 }
 
 /// One `struct btf_type`.
@@ -151,8 +149,9 @@ impl Btf {
             section(header(8)?, header(12)?).ok_or(BtfError::Outside("the type section"))?;
         let strings =
             section(header(16)?, header(20)?).ok_or(BtfError::Outside("the string section"))?;
-        let mut btf = Self { bytes, strings, types: vec![0], index: HashMap::new() };
+        let mut btf = Self { bytes, strings, types: vec![0], index: Vec::new() };
         btf.read_types(types)?;
+        btf.index.sort_unstable();
         Ok(btf)
     }
 
@@ -167,7 +166,7 @@ impl Btf {
                 && let Some(name) = self.string(r#type.name)
                 && !name.is_empty()
             {
-                self.index.entry(hash(named, name)).or_default().push(id);
+                self.index.push((hash(named, name), id));
             }
             at = r#type.data + data;
         }
@@ -229,11 +228,12 @@ impl Btf {
     }
 
     fn find<'a>(&'a self, named: Named, name: &'a str) -> impl Iterator<Item = Type> + 'a {
-        self.index
-            .get(&hash(named, name.as_bytes()))
-            .into_iter()
-            .flatten()
-            .filter_map(|&id| self.get(id))
+        let wanted = hash(named, name.as_bytes());
+        let first = self.index.partition_point(|&(hash, _)| hash < wanted);
+        self.index[first..]
+            .iter()
+            .take_while(move |&&(hash, _)| hash == wanted)
+            .filter_map(|&(_, id)| self.get(id))
             .filter(move |r#type| {
                 self::named(r#type.kind()) == Some(named)
                     && self.string(r#type.name) == Some(name.as_bytes())

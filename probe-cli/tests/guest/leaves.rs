@@ -12,9 +12,9 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use walkprobe::{
-    kernel::gather::gather,
+    kernel::gather::gather_btf,
     model::leaf::{LeafKind, LeafSize, Run},
-    probe::{self, scan::Scanner},
+    probe::scan::Scanner,
 };
 
 use crate::{
@@ -45,10 +45,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// One scanner for all tests.
-static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> = LazyLock::new(|| {
-    let (facts, _) = gather(probe::mechanisms);
-    Mutex::new(Scanner::open(&facts).map_err(|error| error.to_string()))
-});
+static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> =
+    LazyLock::new(|| Mutex::new(Scanner::open(&gather_btf()).map_err(|error| error.to_string())));
 
 /// What the scan says of an area: runs without gaps, in order.
 fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
