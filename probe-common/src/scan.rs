@@ -110,6 +110,12 @@ pub struct Scan {
     pub group: u32,
     /// The kernel side's own: how often the table at the cursor has changed while it was copied.
     pub attempts: u32,
+    /// The kernel side's own: which entries of the group behind the cursor are not empty.
+    pub occupied: u64,
+    /// The kernel side's own: what these hold.
+    pub occupied_kind: u8,
+    /// Keeps the size a multiple of 8.
+    pub reserved: [u8; 7],
     /// The kernel side's own: a copy of a table of the last level.
     pub table: [u64; ENTRIES],
 }
@@ -165,4 +171,4 @@ pub mod kind {
     pub const MARKER: u8 = 255;
 }
 
-plain!(RunRecord: 64, Scan: 344 + 8 * ENTRIES);
+plain!(RunRecord: 64, Scan: 360 + 8 * ENTRIES);

@@ -54,14 +54,30 @@ fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
     let scanner = scanner.as_mut().map_err(|error| error.clone())?;
     let space = scanner.resolve(File::open("/proc/self/pagemap")?)?;
     let mut runs: Vec<Run> = Vec::new();
-    let effort = scanner.walk(&space, area.range(), |run| runs.push(run))?;
-    ensure(effort.torn == 0, || format!("torn at rest: {effort:?}"))?;
     let mut at = area.range().start;
-    for run in &runs {
-        ensure(run.start == at, || format!("a gap or overlap at {at:#x}: {runs:?}"))?;
+    let hole = |start: u64, end: u64| Run {
+        start,
+        size: LeafSize::BASE,
+        count: (end - start) / PAGE as u64,
+        kind: LeafKind::Hole,
+        folio_order: None,
+        marks: None,
+    };
+    let mut overlap = None;
+    let effort = scanner.walk(&space, area.range(), |run| {
+        if run.start < at || run.end() > area.range().end {
+            overlap = Some(run);
+        } else if run.start > at {
+            runs.push(hole(at, run.start));
+        }
         at = run.end();
+        runs.push(run);
+    })?;
+    if at < area.range().end {
+        runs.push(hole(at, area.range().end));
     }
-    ensure(at == area.range().end, || format!("ends at {at:#x}: {runs:?}"))?;
+    ensure(overlap.is_none(), || format!("{overlap:?} is not in its place"))?;
+    ensure(effort.torn == 0, || format!("torn at rest: {effort:?}"))?;
     Ok(runs)
 }
 

@@ -131,7 +131,7 @@ impl Scanner {
         self.state.update(|state| state.wants = wants);
     }
 
-    /// Hands out the runs of a range of addresses, in order and without gaps.
+    /// Hands out the runs of a range of addresses, in order. Holes are what lies between them.
     ///
     /// Leaves that reach out of the range are told whole. Neighbouring runs can be alike.
     ///
