@@ -9,6 +9,7 @@ use std::{fs::File, io};
 use super::{
     entry::{Block, Entry, FrameFlags, Window},
     runs::{Leaves, Runs, demote, huge_size, present},
+    zero,
 };
 use crate::{
     kernel::vmas::smaps::Counts,
@@ -47,7 +48,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// `frames` where page frame numbers are visible and have readable flags.
     pub(crate) fn new(pagemap: &'a File, marks: bool, frames: Option<FrameFlags>) -> Self {
-        let zero_frame = frames.as_ref().and_then(zero_frame);
+        let zero_frame = frames.as_ref().and_then(zero::frame);
         let certainty = Certainty::default();
         Self { pagemap, marks, frames, zero_frame, window: Window::new(), certainty }
     }
@@ -204,19 +205,6 @@ fn pages(start: u64) -> impl Iterator<Item = u64> {
 fn leaves(start: u64, end: u64, size: LeafSize, kind: LeafKind, entry: Entry) -> Leaves {
     let (soft_dirty, uffd_wp) = (entry.is_soft_dirty(), entry.is_uffd_wp());
     Leaves { start, end, size, kind, soft_dirty, uffd_wp }
-}
-
-/// The frame of the base page of zeroes: read from fresh memory of this process.
-fn zero_frame(frames: &FrameFlags) -> Option<u64> {
-    let pagemap = File::open("/proc/self/pagemap").ok()?;
-    // Fresh from the kernel, being larger than what allocators keep, and too small for a huge page.
-    let memory = std::hint::black_box(vec![0_u8; 1 << 20]);
-    let middle = &memory[memory.len() / 2];
-    std::hint::black_box(*middle);
-    let page = std::ptr::from_ref(middle).addr() as u64 & !(LeafSize::BASE.bytes() - 1);
-    let mut window = Window::new();
-    let entry = window.read(&pagemap, page, page + LeafSize::BASE.bytes()).ok()?.next()?;
-    (entry.can_be_zero() && frames.is_zero(entry.frame())).then_some(entry.frame())
 }
 
 /// Whether this process sees page frame numbers (CAP_SYS_ADMIN in the first user namespace).

@@ -145,9 +145,10 @@ impl FrameFlags {
         }
     }
 
-    /// Whether this frame is the base page of zeroes.
-    pub(crate) fn is_zero(&self, frame: u64) -> bool {
-        self.of(frame).is_some_and(|flags| flags & Self::ZERO_PAGE != 0)
+    /// Whether this frame is the page of zeroes, and not a part of the huge one.
+    pub(crate) fn is_base_zero(&self, frame: u64) -> bool {
+        let huge = Self::THP | Self::COMPOUND_HEAD | Self::COMPOUND_TAIL;
+        self.of(frame).is_some_and(|flags| flags & Self::ZERO_PAGE != 0 && flags & huge == 0)
     }
 }
 
@@ -172,12 +173,12 @@ mod tests {
         const SWAP: u64 = 1 << 62;
         for (entry, kind) in [
             (SWAP | 7 << 5, LeafKind::Swap),
-            (SWAP | 22 | 7 << 5, LeafKind::Swap),
-            (SWAP | 23 | 7 << 5, LeafKind::Other),
-            (SWAP | 31 | 1 << 5, LeafKind::UffdWp),
-            (SWAP | 31 | 2 << 5, LeafKind::UffdPoison),
-            (SWAP | 31 | 4 << 5, LeafKind::Guard),
-            (SWAP | 31 | 0x1234 << 5, LeafKind::Other),
+            (SWAP | 0x16 | 7 << 5, LeafKind::Swap),
+            (SWAP | 0x17 | 7 << 5, LeafKind::Other),
+            (SWAP | 0x1f | 1 << 5, LeafKind::UffdWp),
+            (SWAP | 0x1f | 2 << 5, LeafKind::UffdPoison),
+            (SWAP | 0x1f | 4 << 5, LeafKind::Guard),
+            (SWAP | 0x1f | 0x1234 << 5, LeafKind::Other),
             (SWAP | 1 << 58, LeafKind::Guard),
             // Without the right to see more.
             (SWAP, LeafKind::Swap),

@@ -8,8 +8,6 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 /// A mapping that nobody else has references into, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Area {
-    mapping: Range<usize>,
-    /// The part to be used; aligned to PMD leaves where asked for.
     used: Range<usize>,
 }
 
@@ -17,7 +15,6 @@ impl Area {
     /// Private anonymous memory at a multiple of `align`, which is at least a page.
     pub(crate) fn anonymous(len: usize, align: usize) -> Self {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // One more page at each side, so that no neighbour merges with it.
         Self::map(len, align, flags).unwrap()
     }
 
@@ -36,27 +33,20 @@ impl Area {
     fn map(len: usize, align: usize, flags: MapFlags) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         let hugetlb = flags.contains(MapFlags::HUGETLB);
+        // Unmapped margins at both sides, so that no neighbour merges with it.
         let room = if hugetlb { len } else { len + 2 * align };
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
         let base = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), room, access, flags)? };
         let base = base.expose_provenance();
-        let area = |start| Self { mapping: base..base + room, used: start..start + len };
-        if hugetlb {
-            return Ok(area(base));
-        }
-        let area = area((base + 1).next_multiple_of(align));
-        for margin in [base..area.used.start, area.used.end..base + room] {
+        let start = if hugetlb { base } else { (base + 1).next_multiple_of(align) };
+        for margin in [base..start, start + len..base + room] {
             if !margin.is_empty() {
+                let first = ptr::with_exposed_provenance_mut(margin.start);
                 // SAFETY: inside the new mapping.
-                unsafe {
-                    rustix::mm::munmap(
-                        ptr::with_exposed_provenance_mut(margin.start),
-                        margin.len(),
-                    )?
-                };
+                unsafe { rustix::mm::munmap(first, margin.len())? };
             }
         }
-        Ok(Self { mapping: area.used.clone(), ..area })
+        Ok(Self { used: start..start + len })
     }
 
     /// A private, read-only mapping of a file.
@@ -66,7 +56,7 @@ impl Area {
             rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, file, 0)
         };
         let base = base.unwrap().expose_provenance();
-        Self { mapping: base..base + len, used: base..base + len }
+        Self { used: base..base + len }
     }
 
     pub(crate) fn start(&self) -> u64 {
@@ -106,8 +96,8 @@ impl Area {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        let start = ptr::with_exposed_provenance_mut(self.mapping.start);
+        let start = ptr::with_exposed_provenance_mut(self.used.start);
         // SAFETY: all of it is this area's own.
-        let _ = unsafe { rustix::mm::munmap(start, self.mapping.len()) };
+        let _ = unsafe { rustix::mm::munmap(start, self.used.len()) };
     }
 }

@@ -31,8 +31,9 @@ mod runs;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod zero;
 
-use std::{collections::VecDeque, fs::File, io};
+use std::{collections::VecDeque, fmt::Write as _, fs::File, io};
 
 use self::{
     by_entries::{Certainty, LARGEST_READ_WHEN_EMPTY, sees_frames},
@@ -161,24 +162,27 @@ fn entries_precision(certainty: Certainty, sees_frames: bool, has_flags: bool) -
     let mut text = "How many PMD leaves a VMA has is what smaps counts.".to_owned();
     if certainty.unplaced > 0 {
         let bytes = units::bytes(certainty.unplaced);
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " Which blocks they map is not known for {bytes}: the first ones are shown as such."
-        ));
+        );
     } else {
         text.push_str(" Here it settles every block.");
     }
     if certainty.uncounted > 0 {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " {} VMAs changed meanwhile: their leaves are shown as base pages.",
             certainty.uncounted
-        ));
+        );
     }
     if certainty.skipped > 0 {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " {} in VMAs above {} where smaps counts nothing were not read.",
             units::bytes(certainty.skipped),
             units::bytes(LARGEST_READ_WHEN_EMPTY)
-        ));
+        );
     }
     if !has_flags {
         text.push_str(

@@ -21,7 +21,7 @@ pub(crate) struct Leaves {
 /// The runs of one VMA: whatever comes in, they cover it without gap or overlap.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    runs: Vec<Run>,
+    done: Vec<Run>,
     next: u64,
     end: u64,
     marks: bool,
@@ -29,7 +29,7 @@ pub(crate) struct Runs {
 
 impl Runs {
     pub(crate) fn new(range: Range<u64>, marks: bool) -> Self {
-        Self { runs: Vec::new(), next: range.start, end: range.end, marks }
+        Self { done: Vec::new(), next: range.start, end: range.end, marks }
     }
 
     /// Adds leaves; what lies before the last ones or outside the VMA is cut off.
@@ -58,7 +58,7 @@ impl Runs {
     /// The runs, up to the end of the VMA.
     pub(crate) fn finish(mut self) -> Vec<Run> {
         self.hole_until(self.end);
-        self.runs
+        self.done
     }
 
     fn hole_until(&mut self, end: u64) {
@@ -72,7 +72,7 @@ impl Runs {
 
     fn append(&mut self, run: Run) {
         self.next = run.end();
-        append(&mut self.runs, run);
+        append(&mut self.done, run);
     }
 }
 

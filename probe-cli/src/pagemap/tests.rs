@@ -1,6 +1,11 @@
 //! Known mappings of this process, read back by both sources.
 
-use std::{fs, ops::Range, process};
+use std::{
+    fs,
+    ops::Range,
+    process,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use super::{Abilities, Error, Source, fixture::Area, read, read_with, sees_frames};
 use crate::model::{
@@ -13,6 +18,12 @@ const M2: usize = 2 << 20;
 const GUARD_INSTALL: libc::c_int = 102;
 
 type Shape = (u64, LeafSize, u64, LeafKind);
+
+/// One test at a time: each reads all memory of this process, also what the others have mapped.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The runs in a range, addresses from its start.
 fn runs(source: Source, range: &Range<u64>) -> Vec<Shape> {
@@ -50,6 +61,7 @@ fn sources() -> Vec<Source> {
 
 #[test]
 fn touched_pages_holes_and_zero_pages() {
+    let _alone = alone();
     let area = Area::anonymous(64 * K4, K4);
     area.advise(0, 64 * K4, libc::MADV_NOHUGEPAGE).unwrap();
     for page in [0, 1, 2, 5] {
@@ -84,6 +96,7 @@ fn touched_pages_holes_and_zero_pages() {
 
 #[test]
 fn transparent_huge_pages_whole_and_split() {
+    let _alone = alone();
     let area = Area::anonymous(4 * M2, M2);
     if area.advise(0, 4 * M2, libc::MADV_HUGEPAGE).is_err() {
         println!("skipped: no transparent huge pages");
@@ -123,6 +136,7 @@ fn transparent_huge_pages_whole_and_split() {
 
 #[test]
 fn a_huge_folio_mapped_by_base_pages_is_shown_by_its_leaves() {
+    let _alone = alone();
     let area = Area::anonymous(M2, M2);
     let _ = area.advise(0, M2, libc::MADV_HUGEPAGE);
     area.write(0);
@@ -143,6 +157,7 @@ fn a_huge_folio_mapped_by_base_pages_is_shown_by_its_leaves() {
 
 #[test]
 fn prot_none() {
+    let _alone = alone();
     let area = Area::anonymous(8 * K4, K4);
     for page in 0..4 {
         area.write(page * K4);
@@ -159,6 +174,7 @@ fn prot_none() {
 
 #[test]
 fn guard_regions() {
+    let _alone = alone();
     let area = Area::anonymous(8 * K4, K4);
     area.write(0);
     if area.advise(2 * K4, 3 * K4, GUARD_INSTALL).is_err() {
@@ -178,6 +194,7 @@ fn guard_regions() {
 
 #[test]
 fn shared_memory() {
+    let _alone = alone();
     let area = Area::shared(8 * K4);
     area.write(0);
     area.read(3 * K4);
@@ -193,6 +210,7 @@ fn shared_memory() {
 /// Fragmented so that one call of PAGEMAP_SCAN reports 512 regions, and 513, and many more.
 #[test]
 fn regions_at_the_edges_of_a_call_count_once() {
+    let _alone = alone();
     for touched in [511, 512, 513, 1023, 1024, 1025, 2000] {
         let area = Area::anonymous(2 * touched * K4, K4);
         area.advise(0, 2 * touched * K4, libc::MADV_NOHUGEPAGE).unwrap();
@@ -210,6 +228,7 @@ fn regions_at_the_edges_of_a_call_count_once() {
 
 #[test]
 fn sparse_memory_takes_few_runs_and_little_time() {
+    let _alone = alone();
     let len = 1 << 40;
     let area = Area::anonymous(len, M2);
     area.advise(0, len, libc::MADV_NOHUGEPAGE).unwrap();
@@ -226,6 +245,7 @@ fn sparse_memory_takes_few_runs_and_little_time() {
 
 #[test]
 fn untouched_hugetlb_is_a_hole_and_has_its_kind_without_any_pool() {
+    let _alone = alone();
     for size in crate::kernel::vmas::devices::hugetlb_sizes() {
         let shift = u32::from(size.shift());
         let Ok(area) = Area::hugetlb(1 << shift, shift, false) else { continue };
@@ -265,6 +285,7 @@ impl Drop for Pool {
 
 #[test]
 fn touched_hugetlb() {
+    let _alone = alone();
     let Some(_pool) = Pool::with_two_more() else {
         println!("skipped: no pool of hugetlb pages can be had");
         return;
@@ -286,6 +307,7 @@ fn touched_hugetlb() {
 
 #[test]
 fn both_sources_agree_on_another_process() {
+    let _alone = alone();
     let mut child = process::Command::new("sleep").arg("60").spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(200));
     let shapes: Vec<Vec<_>> = sources()
@@ -310,6 +332,7 @@ fn both_sources_agree_on_another_process() {
 
 #[test]
 fn errors() {
+    let _alone = alone();
     assert!(matches!(read(u32::MAX, false), Err(Error::NoProcess { .. })));
     if fs::read("/proc/2/cmdline").is_ok_and(|text| text.is_empty()) {
         assert!(matches!(read(2, false), Err(Error::NoAddressSpace { pid: 2 })));

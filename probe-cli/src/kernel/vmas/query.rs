@@ -11,6 +11,7 @@ use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 /// `struct procmap_query` (include/uapi/linux/fs.h).
 #[repr(C)]
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "the kernel's names")]
 struct Query {
     size: u64,
     query_flags: u64,
@@ -32,7 +33,7 @@ struct Query {
 const _: () = assert!(size_of::<Query>() == 104);
 
 /// PATH_MAX: the kernel takes no more.
-const LONGEST_NAME: usize = 4096;
+const LONGEST_NAME: u32 = 4096;
 
 /// What the text of `maps` does not tell about a VMA.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,11 +52,11 @@ pub(crate) struct Details {
 /// What the kernel said: `ENOTTY` where it does not know this ioctl, `ESRCH` when the address
 /// space is gone.
 pub(crate) fn at(maps: &File, address: u64) -> io::Result<Option<Details>> {
-    let mut name = [0_u8; LONGEST_NAME];
+    let mut name = [0_u8; LONGEST_NAME as usize];
     let mut query = Query {
         size: size_of::<Query>() as u64,
         query_addr: address,
-        vma_name_size: LONGEST_NAME as u32,
+        vma_name_size: LONGEST_NAME,
         vma_name_addr: name.as_mut_ptr().expose_provenance() as u64,
         ..Query::default()
     };
@@ -67,7 +68,7 @@ pub(crate) fn at(maps: &File, address: u64) -> io::Result<Option<Details>> {
         Err(error) => return Err(error.into()),
     }
     // The size counts the NUL at the end; without a name it is 0.
-    let length = (query.vma_name_size as usize).saturating_sub(1).min(LONGEST_NAME);
+    let length = query.vma_name_size.saturating_sub(1).min(LONGEST_NAME) as usize;
     Ok(Some(Details {
         start: query.vma_start,
         page_size: query.vma_page_size,

@@ -43,8 +43,9 @@ fn a_hundred_thousand_vmas() {
 
 #[test]
 fn this_process() {
-    let VmaList { vmas, torn, unreadable, space } = list(process::id(), true).unwrap();
-    assert_eq!((torn, unreadable), (0, 0));
+    // Other tests map and unmap meanwhile, so some may be torn.
+    let VmaList { vmas, unreadable, space, .. } = list(process::id(), true).unwrap();
+    assert_eq!(unreadable, 0);
     assert!(space.is_alive());
     let kinds = |kind| vmas.iter().filter(|vma| vma.kind == kind).count();
     assert_eq!(kinds(VmaKind::Stack), 1);
