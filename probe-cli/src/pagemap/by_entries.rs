@@ -206,13 +206,3 @@ fn leaves(start: u64, end: u64, size: LeafSize, kind: LeafKind, entry: Entry) ->
     let (soft_dirty, uffd_wp) = (entry.is_soft_dirty(), entry.is_uffd_wp());
     Leaves { start, end, size, kind, soft_dirty, uffd_wp }
 }
-
-/// Whether this process sees page frame numbers (CAP_SYS_ADMIN in the first user namespace).
-pub(crate) fn sees_frames() -> bool {
-    let here = 0_u8;
-    let page = (&raw const here).addr() as u64 & !(LeafSize::BASE.bytes() - 1);
-    let Ok(pagemap) = File::open("/proc/self/pagemap") else { return false };
-    Window::new()
-        .read(&pagemap, page, page + LeafSize::BASE.bytes())
-        .is_ok_and(|mut entries| entries.next().is_some_and(|entry| entry.frame() != 0))
-}

@@ -72,6 +72,14 @@ impl Entry {
     }
 }
 
+/// What a page of this process's own memory looks like: it tells what the reader may see.
+pub(crate) fn own() -> Option<Entry> {
+    let here = 0_u8;
+    let page = (&raw const here).addr() as u64 & !(base_page() - 1);
+    let pagemap = File::open("/proc/self/pagemap").ok()?;
+    Window::new().read(&pagemap, page, page + base_page()).ok()?.next()
+}
+
 /// A window of entries, read as it moves on.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -180,6 +188,9 @@ mod tests {
             (SWAP | 0x1f | 4 << 5, LeafKind::Guard),
             (SWAP | 0x1f | 0x1234 << 5, LeafKind::Other),
             (SWAP | 1 << 58, LeafKind::Guard),
+            // Seen on 6.18, made by UFFDIO_WRITEPROTECT and UFFDIO_POISON.
+            (0x4200_0000_0000_003f, LeafKind::UffdWp),
+            (0x4000_0000_0000_005f, LeafKind::UffdPoison),
             // Without the right to see more.
             (SWAP, LeafKind::Swap),
         ] {

@@ -36,7 +36,7 @@ mod zero;
 use std::{collections::VecDeque, fmt::Write as _, fs::File, io};
 
 use self::{
-    by_entries::{Certainty, LARGEST_READ_WHEN_EMPTY, sees_frames},
+    by_entries::{Certainty, LARGEST_READ_WHEN_EMPTY},
     by_scan::Abilities,
     entry::FrameFlags,
 };
@@ -107,13 +107,17 @@ pub fn read_with(pid: u32, wants_marks: bool, source: Source) -> Result<Answer, 
         Source::Scan => scan(&pagemap, &list.vmas, wants_marks),
         Source::Entries => entries(pid, &pagemap, &list.vmas, wants_marks),
     };
-    // An address space that is gone reads as empty (`PAGEMAP_SCAN` looks at no VMA and succeeds).
+    // An address space that is gone reads as empty, or the kernel's answer is an error.
     if !list.space().is_alive() {
         return Err(Error::Changed { pid });
     }
     let (runs, mut precision) = result.map_err(|error| Error::from_io(pid, "pagemap", error))?;
     if wants_marks {
         precision.push_str(" Young, dirty and writable are not known and count as 0.");
+        // Every new VMA is marked, on kernels with CONFIG_MEM_SOFT_DIRTY.
+        if !entry::own().is_some_and(entry::Entry::is_soft_dirty) {
+            precision.push_str(" This kernel does not track soft-dirty: it counts as 0.");
+        }
     }
     let maps = list.vmas.into_iter().zip(runs).collect();
     Ok(Answer { maps, source, precision, torn: list.torn })
@@ -196,6 +200,11 @@ fn entries_precision(certainty: Certainty, sees_frames: bool, has_flags: bool) -
     );
     text.push_str(non_present_precision(sees_frames));
     text
+}
+
+/// Whether this process sees page frame numbers (CAP_SYS_ADMIN in the first user namespace).
+fn sees_frames() -> bool {
+    entry::own().is_some_and(|entry| entry.frame() != 0)
 }
 
 const fn non_present_precision(sees_frames: bool) -> &'static str {

@@ -103,7 +103,8 @@ impl AddressSpace {
         if wants_flags || unresolved {
             list.add_counts(wants_flags)?;
         }
-        Ok(list)
+        // `maps` of an address space that is gone just ends.
+        if list.space.is_alive() { Ok(list) } else { Err(Error::Changed { pid }) }
     }
 }
 
@@ -131,8 +132,7 @@ impl VmaList {
                 vma.flags = Some(counts.flags);
             }
         })
-        .map_err(failed)?;
-        if self.space.is_alive() { Ok(()) } else { Err(Error::Changed { pid }) }
+        .map_err(failed)
     }
 }
 
