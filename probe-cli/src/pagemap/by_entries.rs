@@ -68,6 +68,9 @@ impl<'a> Reader<'a> {
             let stop = ((start >> 25) + 1) << 25;
             let entries = self.window.read(self.pagemap, start, stop.min(vma.end))?;
             let count = entries.len() as u64;
+            if count == 0 {
+                break;
+            }
             let chunk = Chunk { vma, frames: self.frames.as_ref(), zero_frame: self.zero_frame };
             if hugetlb {
                 chunk.hugetlb(start, entries, &mut runs);

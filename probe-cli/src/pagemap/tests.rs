@@ -4,7 +4,10 @@ use std::{
     fs,
     ops::Range,
     process,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{Abilities, Error, Source, fixture::Area, read, read_with, sees_frames};
@@ -335,6 +338,56 @@ fn errors() {
     let _alone = alone();
     assert!(matches!(read(u32::MAX, false), Err(Error::NoProcess { .. })));
     if fs::read("/proc/2/cmdline").is_ok_and(|text| text.is_empty()) {
-        assert!(matches!(read(2, false), Err(Error::NoAddressSpace { pid: 2 })));
+        let error = read(2, false).unwrap_err();
+        assert!(matches!(error, Error::NoAddressSpace { pid: 2 } | Error::Denied { .. }));
     }
+}
+
+/// However the mappings change meanwhile, `whole_runs` finds every VMA covered and no run invalid.
+#[test]
+fn a_process_that_changes_all_the_time() {
+    let _alone = alone();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let area = Area::anonymous(2 * M2, M2);
+                let _ = area.advise(0, 2 * M2, libc::MADV_HUGEPAGE);
+                area.write(0);
+                area.protect_none(M2 / 2, K4);
+                area.write(M2);
+            }
+        });
+        let reads = || {
+            for _ in 0..50 {
+                for source in sources() {
+                    whole_runs(source, &(0..u64::MAX));
+                }
+            }
+        };
+        let result = std::panic::catch_unwind(reads);
+        stop.store(true, Ordering::Relaxed);
+        assert!(result.is_ok());
+    });
+}
+
+#[test]
+fn exec_is_noticed() {
+    let _alone = alone();
+    // The shell waits for a line, and then becomes another program.
+    let mut child = process::Command::new("sh")
+        .args(["-c", "read line; exec sleep 60"])
+        .stdin(process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let list = crate::kernel::vmas::list(child.id(), false).unwrap();
+    assert!(list.space().is_alive());
+    drop(child.stdin.take());
+    let ended = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        !list.space().is_alive()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ended);
 }
