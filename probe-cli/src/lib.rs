@@ -13,6 +13,7 @@ pub mod exit;
 pub mod kernel;
 pub mod model;
 pub mod output;
+pub mod pagemap;
 pub mod plan;
 pub mod probe;
 pub mod sample;

@@ -5,3 +5,4 @@ pub mod facts;
 pub mod gather;
 pub mod privileges;
 pub mod symbols;
+pub mod vmas;
