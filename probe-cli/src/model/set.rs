@@ -97,6 +97,12 @@ impl TranslationSet {
         self.maps.iter().map(LeafMap::vma)
     }
 
+    /// Walks over all leaves.
+    #[must_use]
+    pub fn iter(&self) -> LeafWalk<'_> {
+        self.walk(0..u64::MAX)
+    }
+
     /// Walks over the leaves in a range of addresses; see [`LeafWalk`].
     #[must_use]
     pub fn walk(&self, range: Range<u64>) -> LeafWalk<'_> {
@@ -106,7 +112,7 @@ impl TranslationSet {
     /// The statistics of all leaves.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        self.into_iter().collect()
+        self.iter().collect()
     }
 }
 
@@ -115,7 +121,7 @@ impl<'a> IntoIterator for &'a TranslationSet {
     type IntoIter = LeafWalk<'a>;
 
     fn into_iter(self) -> LeafWalk<'a> {
-        self.walk(0..u64::MAX)
+        self.iter()
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
             let whole = set.statistics();
             let mut sum = Statistics::default();
             for map in set.maps() {
-                sum.merge(&map.into_iter().collect());
+                sum.merge(&map.iter().collect());
             }
             prop_assert_eq!(&sum, &whole);
             prop_assert_eq!(whole.bytes_where(|_, _| true), whole.total);
