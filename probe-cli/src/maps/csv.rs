@@ -12,7 +12,29 @@ use crate::{
     },
 };
 
-/// One line; the fields are the columns.
+/// The columns: the fields of [`Line`].
+const HEADINGS: [&str; 18] = [
+    "pid",
+    "vma_start",
+    "vma_end",
+    "vma_kind",
+    "permissions",
+    "name",
+    "start",
+    "end",
+    "leaf_bytes",
+    "leaves",
+    "bytes",
+    "kind",
+    "folio_order",
+    "young",
+    "dirty",
+    "soft_dirty",
+    "writable",
+    "uffd_wp",
+];
+
+/// One line.
 #[derive(Serialize)]
 struct Line<'a> {
     pid: u32,
@@ -42,10 +64,16 @@ pub struct Csv<W: Write> {
 }
 
 impl<W: Write> Csv<W> {
-    /// Begins; holes are left out when asked.
-    #[must_use]
-    pub fn new(out: W, no_holes: bool) -> Self {
-        Self { out: csv::Writer::from_writer(out), no_holes }
+    /// Writes the headings; holes are left out when asked.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn new(out: W, no_holes: bool) -> io::Result<Self> {
+        // Not from the first line: where there is none, there still are columns.
+        let mut out = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        out.write_record(HEADINGS)?;
+        out.flush()?;
+        Ok(Self { out, no_holes })
     }
 
     /// Writes the runs of a set.
@@ -81,5 +109,23 @@ impl<W: Write> Csv<W> {
             })?;
         }
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{fixture, set::TranslationSet};
+
+    #[test]
+    fn headings_are_the_fields() {
+        let mut out = Vec::new();
+        let mut csv = super::Csv::new(&mut out, false).unwrap();
+        csv.write(&TranslationSet::default()).unwrap();
+        csv.write(&fixture::set()).unwrap();
+        drop(csv);
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        assert_eq!(reader.headers().unwrap().len(), super::HEADINGS.len());
+        // A line of another length would be an error.
+        assert!(reader.records().all(|line| line.is_ok()));
     }
 }

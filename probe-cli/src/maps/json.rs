@@ -146,12 +146,14 @@ pub enum ReadError {
 
 /// Only the version: what else there is can be different in another one.
 #[derive(Deserialize)]
+#[serde(expecting = "a leaf map")]
 struct Version {
     format: u32,
 }
 
 /// A set as it is read.
 #[derive(Deserialize)]
+#[serde(expecting = "a leaf map")]
 struct Saved {
     #[serde(flatten)]
     origin: Origin,

@@ -13,6 +13,7 @@ pub mod svg;
 pub mod table;
 pub mod tone;
 pub mod totals;
+pub mod view;
 
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ impl Slices {
     }
 
     fn border(&self, cell: usize) -> u64 {
-        let pages = self.pages as u128 * cell as u128 / self.cells.max(1) as u128;
+        let pages = u128::from(self.pages) * cell as u128 / self.cells.max(1) as u128;
         // Not beyond the end of the VMA; the slice after the last one is empty.
         let pages = u64::try_from(pages).unwrap_or(u64::MAX).min(self.pages);
         self.start + (pages << LeafSize::BASE.shift())

@@ -3,11 +3,12 @@
 use std::{
     fmt::Write as _,
     io::{self, Write},
+    ops::Range,
 };
 
 use super::{
     strip::{self, Shown},
-    tone::Tone,
+    tone::{TONES, Tone},
     totals::percent,
 };
 use crate::{
@@ -119,7 +120,7 @@ impl Picture {
             self.shown.insert(tone);
             let range = strip::slice(map, CELLS, cell).start
                 ..strip::slice(map, CELLS, cell + same.len() - 1).end;
-            let tip = format!("{:x}-{:x}: mostly {}", range.start, range.end, tone.face().word);
+            let tip = format!("{:x}-{:x}: {}", range.start, range.end, content(map, &range));
             bar(&mut self.body, LEFT + cell * CELL, y, same.len() * CELL, tone);
             let _ = writeln!(self.body, "><title>{}</title></rect>", escape(&tip));
             cell += same.len();
@@ -137,6 +138,18 @@ impl Picture {
     const fn top(&self) -> usize {
         MARGIN + self.lines * LINE
     }
+}
+
+/// What is in a range: `2M 20M, hole 4K`.
+fn content(map: &LeafMap, range: &Range<u64>) -> String {
+    let mut bytes = [0; TONES];
+    for batch in map.walk(range.clone()) {
+        bytes[Tone::from(&batch.run).index()] += batch.run.overlap(range);
+    }
+    let found = Tone::all().filter(|tone| bytes[tone.index()] > 0);
+    let words =
+        found.map(|tone| format!("{} {}", tone.face().word, units::bytes(bytes[tone.index()])));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// The start of a rectangle, which stands on the line's ground.

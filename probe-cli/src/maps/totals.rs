@@ -61,7 +61,9 @@ pub fn write_statistics(
         LeafKind::Hole => format!("hole {}", size(total.bytes)),
         kind => format!("{} {}", State::Leaf(total.size, kind), size(total.bytes)),
     };
-    line("leaves", &list(statistics.leaves.iter().map(leaves)), look, out)?;
+    let (holes, others): (Vec<_>, Vec<_>) =
+        statistics.leaves.iter().partition(|total| total.kind == LeafKind::Hole);
+    line("leaves", &list(others.into_iter().chain(holes).map(leaves)), look, out)?;
     let coverage = match statistics.coverage() {
         Some(share) => format!("{} of what is mapped is in leaves of 2M and more", percent(share)),
         None => "nothing is mapped".to_owned(),
