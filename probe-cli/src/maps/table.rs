@@ -173,12 +173,15 @@ fn columns(whole: &Statistics) -> Vec<Column> {
             }
         }));
     }
-    if whole.marks.is_some() {
+    if let Some(all) = whole.marks {
         let marks = |statistics: &Statistics| statistics.marks.unwrap_or_default();
         columns.push(bytes("YOUNG", move |s| marks(s).young));
         columns.push(bytes("DIRTY", move |s| marks(s).dirty));
         columns.push(bytes("SOFTDIRTY", move |s| marks(s).soft_dirty));
         columns.push(bytes("WRITABLE", move |s| marks(s).writable));
+        if all.uffd_wp > 0 {
+            columns.push(bytes("UFFDWP", move |s| marks(s).uffd_wp));
+        }
     }
     columns
 }

@@ -147,6 +147,15 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_leaf_maps_has_every_glyph() {
+        let page = include_str!("../../../docs/maps.md");
+        for tone in Tone::all() {
+            let row = format!("\n| `{}` | `{}` | `", tone.face().glyph, tone.face().ascii);
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn each_kind_has_its_class() {
         let tones: BTreeSet<_> =
             LeafKind::ALL.iter().map(|&kind| Tone::of(LeafSize::BASE, kind)).collect();
