@@ -167,7 +167,7 @@ struct SavedVma {
     runs: Vec<Run>,
 }
 
-/// Reads what [`write`] wrote: one set or several. Text in it is made harmless again.
+/// Reads what [`write()`] wrote: one set or several. Text in it is made harmless again.
 ///
 /// # Errors
 /// When it is no leaf map, or an impossible one: see [`ReadError`].
