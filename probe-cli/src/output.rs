@@ -1,6 +1,11 @@
 //! Standard output and standard error: the only place that prints.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, IsTerminal as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
 
 use crate::exit::Failure;
 
@@ -13,6 +18,21 @@ pub fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Failure::Output { target: "standard output".to_owned(), error })
+}
+
+/// Opens a file for output: a new one that only its owner can read, or an empty old one.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create(path: &Path) -> Result<File, Failure> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    opened.map_err(|error| Failure::Output { target: name(path), error })
+}
+
+/// A path for messages.
+#[must_use]
+pub fn name(path: &Path) -> String {
+    crate::escape::escape(path.as_os_str().as_encoded_bytes())
 }
 
 /// Says something to the person at the terminal, on standard error.

@@ -1,7 +1,10 @@
 //! The subcommands, one file each.
 
+pub mod diff;
 pub mod doctor;
 pub mod exec;
+pub mod maps;
+mod select;
 mod start;
 mod target;
 pub mod top;

@@ -31,6 +31,12 @@ impl LeafSize {
         1 << self.shift
     }
 
+    /// Whether it is at least 2 MiB: what people call a huge page.
+    #[must_use]
+    pub const fn is_huge(self) -> bool {
+        self.shift >= Self::PMD.shift
+    }
+
     /// The binary logarithm of the size in bytes.
     #[must_use]
     pub const fn shift(self) -> u8 {
@@ -95,10 +101,53 @@ pub enum LeafKind {
 }
 
 impl LeafKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Hole,
+        Self::Present,
+        Self::Zero,
+        Self::ProtNone,
+        Self::Swap,
+        Self::Migration,
+        Self::HwPoison,
+        Self::UffdWp,
+        Self::UffdPoison,
+        Self::Guard,
+        Self::DevicePrivate,
+        Self::DeviceExclusive,
+        Self::Other,
+    ];
+
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hole => "hole",
+            Self::Present => "present",
+            Self::Zero => "zero",
+            Self::ProtNone => "prot_none",
+            Self::Swap => "swap",
+            Self::Migration => "migration",
+            Self::HwPoison => "hw_poison",
+            Self::UffdWp => "uffd_wp",
+            Self::UffdPoison => "uffd_poison",
+            Self::Guard => "guard",
+            Self::DevicePrivate => "device_private",
+            Self::DeviceExclusive => "device_exclusive",
+            Self::Other => "other",
+        }
+    }
+
     /// Memory is mapped here, whether it traps or not.
     #[must_use]
     pub const fn is_mapped(self) -> bool {
         matches!(self, Self::Present | Self::Zero | Self::ProtNone)
+    }
+}
+
+impl fmt::Display for LeafKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
@@ -115,6 +164,36 @@ pub struct Marks {
     pub writable: u64,
     /// Write-protected by userfaultfd.
     pub uffd_wp: u64,
+}
+
+impl Marks {
+    /// The marks of both; counts are of leaves of one size.
+    #[must_use]
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self {
+            young: self.young + other.young,
+            dirty: self.dirty + other.dirty,
+            soft_dirty: self.soft_dirty + other.soft_dirty,
+            writable: self.writable + other.writable,
+            uffd_wp: self.uffd_wp + other.uffd_wp,
+        }
+    }
+
+    /// Every count, in the order of the fields.
+    pub(crate) const fn counts(self) -> [u64; 5] {
+        [self.young, self.dirty, self.soft_dirty, self.writable, self.uffd_wp]
+    }
+
+    /// Every count through `change`.
+    pub(crate) fn map(self, change: impl Fn(u64) -> u64) -> Self {
+        Self {
+            young: change(self.young),
+            dirty: change(self.dirty),
+            soft_dirty: change(self.soft_dirty),
+            writable: change(self.writable),
+            uffd_wp: change(self.uffd_wp),
+        }
+    }
 }
 
 /// Neighbouring leaves of the same size, kind and folio order.
@@ -157,6 +236,50 @@ impl Run {
     }
 }
 
+impl Run {
+    /// How many of its bytes are in a range.
+    #[must_use]
+    pub fn overlap(&self, range: &Range<u64>) -> u64 {
+        self.end().min(range.end).saturating_sub(self.start.max(range.start))
+    }
+
+    /// Whether leaves of both can be one run: same size, kind, folio order, and marks known or not.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.size == other.size
+            && self.kind == other.kind
+            && self.folio_order == other.folio_order
+            && self.marks.is_some() == other.marks.is_some()
+    }
+
+    /// The leaves that a range touches; a leaf that is touched at all is kept whole. `None` when
+    /// there are none.
+    ///
+    /// Of a part nobody knows how many leaves have a mark, unless all leaves of the run have it, or
+    /// none: else the part has no marks.
+    #[must_use]
+    pub fn clip(self, range: &Range<u64>) -> Option<Self> {
+        if self.start >= range.start && self.end() <= range.end {
+            return Some(self);
+        }
+        if self.overlap(range) == 0 {
+            return None;
+        }
+        let first = range.start.saturating_sub(self.start) >> self.size.shift;
+        let last = (range.end.min(self.end()) - 1 - self.start) >> self.size.shift;
+        let count = last - first + 1;
+        let known = |marks: &Marks| {
+            count == self.count || marks.counts().iter().all(|&n| n == 0 || n == self.count)
+        };
+        Some(Self {
+            start: self.start + (first << self.size.shift),
+            count,
+            marks: self.marks.filter(known).map(|marks| marks.map(|n| n.min(count))),
+            ..self
+        })
+    }
+}
+
 /// Addresses as [`Address`](crate::event::Address) writes them.
 pub(crate) mod hexadecimal {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
@@ -173,5 +296,50 @@ pub(crate) mod hexadecimal {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         Address::deserialize(deserializer).map(|address| address.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LeafKind, LeafSize, Marks, Run};
+
+    #[test]
+    fn kinds_have_their_names_of_json() {
+        for kind in LeafKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
+        }
+    }
+
+    #[test]
+    fn a_touched_leaf_is_kept_whole() {
+        let run = Run {
+            start: 2 << 20,
+            size: LeafSize::PMD,
+            count: 4,
+            kind: LeafKind::Present,
+            folio_order: Some(9),
+            marks: Some(Marks { young: 4, ..Marks::default() }),
+        };
+        let part = run.clip(&((4 << 20) + 4096..(6 << 20) + 1)).unwrap();
+        assert_eq!((part.start, part.count), (4 << 20, 2));
+        assert_eq!(part.marks.unwrap().young, 2);
+        assert_eq!(run.clip(&(0..u64::MAX)), Some(run));
+        assert_eq!(run.clip(&(0..2 << 20)), None);
+        assert_eq!(run.clip(&(3 << 20..3 << 20)), None);
+    }
+
+    #[test]
+    fn marks_of_a_part_are_not_guessed() {
+        let marks = Some(Marks { dirty: 1, ..Marks::default() });
+        let run = Run {
+            start: 0,
+            size: LeafSize::BASE,
+            count: 4,
+            kind: LeafKind::Present,
+            folio_order: None,
+            marks,
+        };
+        assert_eq!(run.clip(&(0..4096)).unwrap().marks, None);
+        assert_eq!(run.clip(&(1..16383)).unwrap().marks, marks);
     }
 }

@@ -1,6 +1,6 @@
 //! Virtual memory areas.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
@@ -73,5 +73,57 @@ impl Vma {
     #[must_use]
     pub const fn range(&self) -> Range<u64> {
         self.start..self.end
+    }
+
+    /// Whether the kernel counts what is mapped here in the resident set size.
+    ///
+    /// Not hugetlb, which has its own counter; not mappings of bare page frames (`VM_PFNMAP`, flag
+    /// `pf`), such as devices and `[vvar]`; not `[vsyscall]`, which belongs to no process
+    /// (`vm_normal_page` in `mm/memory.c`, `smaps_account` in `fs/proc/task_mmu.c`).
+    #[must_use]
+    pub fn is_counted_in_rss(&self) -> bool {
+        let bare = self.flags.as_ref().is_some_and(|flags| flags.iter().any(|flag| flag == "pf"));
+        !self.kind.is_hugetlb()
+            && !bare
+            && !self.name.starts_with("[vvar")
+            && self.name != "[vsyscall]"
+    }
+}
+
+impl VmaKind {
+    /// Whether it is of hugetlb.
+    #[must_use]
+    pub const fn is_hugetlb(self) -> bool {
+        matches!(self, Self::Hugetlb(_))
+    }
+}
+
+impl fmt::Display for VmaKind {
+    /// `anon`, `file`, `hugetlb 2M`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "anon",
+            Self::File => "file",
+            Self::Shmem => "shmem",
+            Self::Hugetlb(size) => return write!(f, "hugetlb {size}"),
+            Self::Stack => "stack",
+            Self::Heap => "heap",
+            Self::Special => "special",
+        })
+    }
+}
+
+impl fmt::Display for Permissions {
+    /// The four letters of `/proc/PID/maps`: `rw-p`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (is_set, letter, other) in [
+            (self.read, "r", "-"),
+            (self.write, "w", "-"),
+            (self.execute, "x", "-"),
+            (self.shared, "s", "p"),
+        ] {
+            f.write_str(if is_set { letter } else { other })?;
+        }
+        Ok(())
     }
 }

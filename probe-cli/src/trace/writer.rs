@@ -1,15 +1,13 @@
 //! Writes a trace, line by line.
 
 use std::{
-    fs::OpenOptions,
     io::{self, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::{exit::Failure, output};
 
 /// Writes the lines of a trace to a file or to standard output.
 ///
@@ -33,15 +31,8 @@ impl Writer {
         let Some(path) = path else {
             return Ok(Self::new(Box::new(io::stdout()), "standard output".to_owned()));
         };
-        let target = crate::escape::escape(path.as_os_str().as_encoded_bytes());
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .map(|file| Self::new(Box::new(file), target.clone()))
-            .map_err(|error| Failure::Output { target, error })
+        let file = output::create(path)?;
+        Ok(Self::new(Box::new(file), output::name(path)))
     }
 
     fn new(out: Box<dyn Write>, target: String) -> Self {

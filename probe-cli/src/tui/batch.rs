@@ -16,8 +16,8 @@ use super::{
     own::OwnCost,
     processes,
     rows::{Column, Order, Row},
-    text::fit,
 };
+use crate::text::fit;
 use crate::{session::Session, stop::Stop};
 
 /// Wide enough for every column, and for most details of an event.

@@ -12,21 +12,7 @@ use crate::{
     session::{Process, Session},
 };
 
-/// Names that try to break a table; some could never get past the escaping.
-pub(super) const HOSTILE: [&str; 12] = [
-    "",
-    "plain",
-    "a-name-that-is-much-longer-than-any-column-could-ever-be-in-this-table",
-    "\\x1b[2J\\x07\\x0d",
-    "表表表表表表表表",
-    "a表b",
-    "👩‍👩‍👧🦀🇪🇺👍🏽",
-    "e\u{301}a\u{308}\u{308}\u{308}\u{308}",
-    "\u{301}alone",
-    "ｶﾞﾞﾞ",
-    "\u{1b}[31mraw\r\n\t\u{7}",
-    "हिन्दी العربية",
-];
+pub(super) use crate::text::HOSTILE;
 
 /// A start for the header.
 pub(super) fn info() -> Info {

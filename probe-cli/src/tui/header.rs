@@ -7,13 +7,8 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{
-    Info, Mode,
-    columns::GAP,
-    rows::percent,
-    text::{Align, fit},
-    theme::Theme,
-};
+use super::{Info, Mode, columns::GAP, rows::percent, theme::Theme};
+use crate::text::{Align, fit};
 use crate::{session::Session, units};
 
 /// What the header tells.

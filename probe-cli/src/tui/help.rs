@@ -7,11 +7,8 @@ use ratatui::{
     widgets::{Block, Clear, Paragraph, Widget as _},
 };
 
-use super::{
-    keys::groups,
-    text::{Align, fit, width},
-    theme::Theme,
-};
+use super::{keys::groups, theme::Theme};
+use crate::text::{Align, fit, width};
 
 /// What the numbers mean, as far as their headings do not say it.
 const ABOUT: &[(&str, &str)] = &[

@@ -8,9 +8,9 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use super::{
     columns::{Want, places, share},
     rows::name,
-    text::{Align, fit, width},
     theme::Theme,
 };
+use crate::text::{Align, fit, width};
 use crate::{event::Event, session::Session, units};
 
 /// What the user made of the log.

@@ -21,7 +21,6 @@ mod rows;
 mod run;
 mod screen;
 mod terminal;
-mod text;
 mod theme;
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use super::{
     columns::{places, share},
     rows::{Column, Order, Row},
-    text::{Align, fit},
     theme::Theme,
 };
 use crate::session::Session;
+use crate::text::{Align, fit};
 
 /// The table: its rows in order, and what the user made of it.
 #[derive(Debug, Default)]

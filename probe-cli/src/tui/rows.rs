@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use probe_common::probe::Family;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{columns::Want, text::Align};
+use super::columns::Want;
+use crate::text::Align;
 use crate::{session::Process, units};
 
 /// A column of the process table.

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::text::{Align, fit};
+use crate::text::{Align, fit};
 
 /// Which panes are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

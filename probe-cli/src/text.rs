@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthChar as _;
 
 /// Which side of a column its text keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     /// Names.
     Left,
     /// Numbers.
@@ -20,7 +20,7 @@ const ELLIPSIS: &str = "…";
 const JOINED: (&str, usize) = ("\u{fffd}", 1);
 
 /// How many cells a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     graphemes(text).map(|(_, width)| width).sum()
 }
 
@@ -28,7 +28,7 @@ pub(super) fn width(text: &str) -> usize {
 ///
 /// Control characters and marks that stand alone take no cell and are left out; a wide character
 /// that would be cut in half gives way to a blank.
-pub(super) fn fit(text: &str, cells: usize, align: Align) -> String {
+pub(crate) fn fit(text: &str, cells: usize, align: Align) -> String {
     let full = width(text);
     let room = if full <= cells { cells } else { cells.saturating_sub(1) };
     let mut kept = String::with_capacity(cells);
@@ -49,6 +49,11 @@ pub(super) fn fit(text: &str, cells: usize, align: Align) -> String {
         Align::Left => kept + &blanks,
         Align::Right => blanks + &kept,
     }
+}
+
+/// The whole text as [`fit`] would show it: without control characters and marks that stand alone.
+pub(crate) fn plain(text: &str) -> String {
+    graphemes(text).map(|(grapheme, _)| grapheme).collect()
 }
 
 /// What can be shown, piece by piece, with the cells that each takes.
@@ -72,13 +77,30 @@ fn apart(grapheme: &str) -> usize {
     grapheme.chars().map(cells).sum()
 }
 
+/// Names that try to break a table; some could never get past the escaping.
+#[cfg(test)]
+pub(crate) const HOSTILE: [&str; 12] = [
+    "",
+    "plain",
+    "a-name-that-is-much-longer-than-any-column-could-ever-be-in-this-table",
+    "\\x1b[2J\\x07\\x0d",
+    "表表表表表表表表",
+    "a表b",
+    "👩‍👩‍👧🦀🇪🇺👍🏽",
+    "e\u{301}a\u{308}\u{308}\u{308}\u{308}",
+    "\u{301}alone",
+    "ｶﾞﾞﾞ",
+    "\u{1b}[31mraw\r\n\t\u{7}",
+    "हिन्दी العربية",
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{Align, fit, width};
+    use super::{Align, HOSTILE, fit, width};
 
     #[test]
     fn every_text_takes_exactly_its_cells() {
-        for text in crate::tui::fixture::HOSTILE {
+        for text in HOSTILE {
             for cells in 0..24 {
                 for align in [Align::Left, Align::Right] {
                     let fitted = fit(text, cells, align);
