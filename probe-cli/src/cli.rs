@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::{cmd, output};
+use crate::{
+    cmd::{self, map_source::LiveSource},
+    output,
+};
 
 const ABOUT: &str = "Shows, live, which page-table leaf sizes map each range of a process, what \
                      changes them, and what it costs the kernel to walk them";
@@ -39,6 +42,10 @@ pub enum Command {
     Top(cmd::top::Args),
     /// Record what happens to the address space of a process as JSON Lines
     Trace(cmd::trace::Args),
+    /// Show which leaf sizes map each range of a process
+    Maps(cmd::maps::Args),
+    /// Show what changed size between two saved leaf maps
+    Diff(cmd::diff::Args),
     /// Do known numbers of kernel operations, to see or to test what they show
     Workload(cmd::workload::Args),
     /// Wait until told, then become the command (used by trace)
@@ -57,6 +64,8 @@ impl Cli {
             Command::Doctor(args) => cmd::doctor::run(&args),
             Command::Top(args) => cmd::top::run(&args, self.verbose),
             Command::Trace(args) => cmd::trace::run(&args, self.verbose),
+            Command::Maps(args) => cmd::maps::run(&args, &mut LiveSource::open()),
+            Command::Diff(args) => cmd::diff::run(&args),
             Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),
         }

@@ -42,7 +42,8 @@ fn the_commands_of_the_readme_are_right() {
         if line.starts_with(' ') {
             continue;
         }
-        let words = line.split('#').next().unwrap_or_default().split_whitespace();
+        // What the shell takes away: comments and redirections.
+        let words = line.split(['#', '>']).next().unwrap_or_default().split_whitespace();
         let parsed = Cli::try_parse_from(["walkprobe"].into_iter().chain(words));
         assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         number += 1;

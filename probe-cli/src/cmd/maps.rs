@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
   walkprobe maps 1234
   walkprobe maps --comm postgres --sort coverage --no-holes
   walkprobe maps 1234 --json > before.json
-  walkprobe maps 1234 --runs --folios
+  walkprobe maps 1234 --runs --marks
   walkprobe maps --cgroup /system.slice/db.service --svg db.svg
 
 docs/maps.md explains the columns, glyphs and fields.";
@@ -61,9 +61,6 @@ pub struct Args {
     /// Draw the whole address space into this file; no table unless another form is asked for
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Tell how large the folios behind the leaves are
-    #[arg(long)]
-    folios: bool,
     /// Count leaves that are young, dirty, soft-dirty, writable, write-protected by userfaultfd
     #[arg(long)]
     marks: bool,
@@ -153,7 +150,7 @@ fn show(
     source: &mut dyn MapSource,
     views: &mut [Target<'_>],
 ) -> anyhow::Result<()> {
-    let wants = Wants { folios: args.folios, marks: args.marks };
+    let wants = Wants { marks: args.marks };
     let by_pid = !args.pid.is_empty();
     let mut first: Option<MapError> = None;
     let mut shown = 0_u64;

@@ -19,8 +19,6 @@ pub trait MapSource {
 /// What to read besides leaf sizes and kinds; each costs time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// The orders of folios.
-    pub folios: bool,
     /// How many leaves are young, dirty, soft-dirty, writable, write-protected by userfaultfd.
     pub marks: bool,
 }

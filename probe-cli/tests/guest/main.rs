@@ -8,6 +8,7 @@ mod exact;
 mod input;
 mod leaves;
 mod lost;
+mod maps;
 mod memory;
 mod modes;
 mod run;
@@ -20,6 +21,7 @@ fn main() {
     let trials: Vec<Trial> = [
         exact::trials(),
         leaves::trials(),
+        maps::trials(),
         lost::trials(),
         modes::trials(),
         input::trials(),
