@@ -110,6 +110,12 @@ pub struct Scan {
     pub group: u32,
     /// The kernel side's own: how often the table at the cursor has changed while it was copied.
     pub attempts: u32,
+    /// The kernel side's own: the AND of the entries that are looked at.
+    pub all: u64,
+    /// The kernel side's own: the OR of them.
+    pub any: u64,
+    /// The kernel side's own: the AND of those that are not empty.
+    pub all_occupied: u64,
     /// The kernel side's own: which entries of the group behind the cursor are not empty.
     pub occupied: u64,
     /// The kernel side's own: what these hold.
@@ -171,4 +177,4 @@ pub mod kind {
     pub const MARKER: u8 = 255;
 }
 
-plain!(RunRecord: 64, Scan: 360 + 8 * ENTRIES);
+plain!(RunRecord: 64, Scan: 384 + 8 * ENTRIES);

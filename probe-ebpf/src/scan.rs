@@ -285,7 +285,11 @@ fn read_table(scan: &mut Scan, pmd_address: u64, pmd: u64) {
     scan.tables += 1;
     scan.table_address = (scan.cursor >> PMD_SHIFT) << PMD_SHIFT;
     let whole = scan.cursor == scan.table_address && scan.end - scan.cursor >= 1 << PMD_SHIFT;
-    let (all, any) = combine::<ENTRIES>(scan, 0);
+    scan_table_summary();
+    let Some(scan) = state() else {
+        return;
+    };
+    let (all, any) = (scan.all, scan.any);
     if whole && let Some(piece) = uniform(scan, all, any, ENTRIES as u64) {
         add_marked(scan, piece, all, any);
         scan.cursor += 1 << PMD_SHIFT;
@@ -304,19 +308,56 @@ fn copy(scan: &mut Scan, table: u64) -> bool {
     unsafe { bpf_probe_read_kernel_buf(table as *const u8, bytes) }.is_ok()
 }
 
-/// The AND and the OR of `N` entries.
-#[inline(always)]
-fn combine<const N: usize>(scan: &Scan, first: usize) -> (u64, u64) {
+/// Puts the AND and the OR of all entries of the table into the state.
+///
+/// A global function, like [`scan_group_summary`]: the verifier checks it once, and not again in every
+/// state in which it can be called.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scan_table_summary() -> u32 {
+    let Some(scan) = state() else {
+        return 0;
+    };
     let mut all = u64::MAX;
     let mut any = 0;
     let mut i = 0;
-    while i < N {
-        let entry = scan.table[(first + i) & (ENTRIES - 1)];
+    while i < ENTRIES {
+        let entry = scan.table[i];
         all &= entry;
         any |= entry;
         i += 1;
     }
-    (all, any)
+    scan.all = all;
+    scan.any = any;
+    1
+}
+
+/// Puts the AND and the OR of the entries of a group into the state, which of them are not empty,
+/// and the AND of those.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn scan_group_summary(first: u32) -> u32 {
+    let Some(scan) = state() else {
+        return 0;
+    };
+    let first = first as usize;
+    let (mut all, mut any, mut occupied, mut all_occupied) = (u64::MAX, 0, 0_u64, u64::MAX);
+    let mut i = 0;
+    while i < GROUP {
+        let entry = scan.table[(first + i) & (ENTRIES - 1)];
+        // 1 when it is not empty; without a branch, so that the verifier has one way to follow.
+        let one = (entry | entry.wrapping_neg()) >> 63;
+        all &= entry;
+        any |= entry;
+        all_occupied &= entry | one.wrapping_sub(1);
+        occupied |= one << i;
+        i += 1;
+    }
+    scan.all = all;
+    scan.any = any;
+    scan.all_occupied = all_occupied;
+    scan.occupied = occupied;
+    1
 }
 
 /// What entries with this AND and OR hold, when all hold the same.
@@ -354,13 +395,14 @@ fn group(number: u32, _context: *mut c_void) -> i64 {
         return STOP;
     }
     if start == scan.cursor && end <= scan.end {
-        let (all, any) = combine::<GROUP>(scan, first);
+        scan_group_summary(first as u32);
+        let (all, any) = (scan.all, scan.any);
         if let Some(piece) = uniform(scan, all, any, GROUP as u64) {
             add_marked(scan, piece, all, any);
             scan.cursor = end;
             return GO_ON;
         }
-        if scan.wants & MARKS == 0 && memory_and_holes(scan, first, start) {
+        if scan.wants & MARKS == 0 && memory_and_holes(scan, start) {
             scan.cursor = end;
             return GO_ON;
         }
@@ -375,24 +417,13 @@ fn group(number: u32, _context: *mut c_void) -> i64 {
 /// The commonest mixture: memory with holes in between. False, and nothing told, when there is
 /// something else.
 #[inline(always)]
-fn memory_and_holes(scan: &mut Scan, first: usize, start: u64) -> bool {
-    let (mut all, mut any, mut occupied) = (u64::MAX, 0, 0_u64);
-    let mut i = 0;
-    while i < GROUP {
-        let entry = scan.table[(first + i) & (ENTRIES - 1)];
-        // 1 when it is not empty; without a branch, so that the verifier has one way to follow.
-        let one = (entry | entry.wrapping_neg()) >> 63;
-        all &= entry | one.wrapping_sub(1);
-        any |= entry;
-        occupied |= one << i;
-        i += 1;
-    }
+fn memory_and_holes(scan: &mut Scan, start: u64) -> bool {
+    let (all, any) = (scan.all_occupied, scan.any);
     if all & CLASS != any & CLASS || !is_mapped(all) || all & bits::SPECIAL != 0 {
         return false;
     }
     let kind = if arch::traps(all) { kind::PROT_NONE } else { kind::PRESENT };
     scan.cursor = start;
-    scan.occupied = occupied;
     scan.occupied_kind = kind;
     unsafe {
         bpf_loop((GROUP / 2) as u32, memory as *mut c_void, core::ptr::null_mut(), 0);
