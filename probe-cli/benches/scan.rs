@@ -1,5 +1,5 @@
 //! The scan of page tables beside the kernel's own interfaces, in one run and on the same areas:
-//! `cargo bench -p walkprobe --bench scan`, as root. Prints a table in Markdown.
+//! `cargo xtask bench scan`, as root. Prints a table in Markdown.
 
 #[path = "../tests/guest/memory.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::{build, build_ebpf, kernels, report, say, setup, test, top, vm};
+use crate::{bench, build, build_ebpf, kernels, report, say, setup, test, top, vm};
 
 /// The exit status of a command that failed itself, as opposed to what it ran.
 pub(crate) const EXIT_TROUBLE: u8 = 125;
@@ -31,6 +31,8 @@ enum Command {
     Kernels(Kernels),
     /// Run a command in a guest with another kernel
     Vm(vm::Options),
+    /// Measure, and keep the table in docs/
+    Bench(bench::Options),
     /// Make documents from real runs
     Report(report::Options),
     /// Open walkprobe top, on this kernel or in a guest with a demo load
@@ -56,6 +58,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::BuildEbpf => say::result(build_ebpf::run(&cx)?.display()),
         Command::Build => say::result(build::walkprobe(&cx)?.display()),
         Command::Kernels(options) => kernels::run(&cx, &options)?,
+        Command::Bench(options) => bench::run(&cx, &options)?,
         Command::Report(options) => report::run(&cx, &options)?,
         Command::Vm(options) => return vm::run(&cx, options),
         Command::Top => return top::run(&cx),

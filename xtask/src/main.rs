@@ -1,6 +1,7 @@
 //! Everything a walkprobe developer runs: `cargo xtask --help`.
 
 mod apt;
+mod bench;
 mod build;
 mod build_ebpf;
 mod cache;
