@@ -134,7 +134,7 @@ fn scan(
     areas: &[Area],
     marks: bool,
 ) -> Result<Option<Duration>> {
-    scanner.want(marks, false);
+    scanner.want_marks(marks);
     let start = Instant::now();
     let mut runs = Vec::new();
     for area in areas {

@@ -11,7 +11,7 @@ use crate::plain;
 #[repr(u64)]
 pub enum Op {
     /// Which address space does a file descriptor of the caller stand for? Argument: the number of
-    /// the file descriptor, of `/proc/PID/pagemap`. Answer: [`Scan::mm`] and [`Scan::pgd`].
+    /// the file descriptor, of `/proc/PID/pagemap`. Answer: [`Scan::pgd`].
     Resolve = 0,
     /// Read 64 bytes of kernel memory. Argument: the address. Answer: [`Scan::words`].
     Read = 1,
@@ -28,8 +28,6 @@ pub const UNREADABLE: u32 = 1;
 
 /// Ask for the number of leaves with each mark.
 pub const MARKS: u32 = 1;
-/// Ask for the order of the folios.
-pub const FOLIOS: u32 = 2;
 
 /// Runs that one request can answer with.
 pub const RUNS: usize = 8192;
@@ -47,17 +45,13 @@ pub struct Scan {
     pub direct_map: u64,
     /// Which bits of an entry are the physical address.
     pub physical_mask: u64,
-    /// Where the array of `struct page` begins; 0 when not known.
-    pub vmemmap: u64,
     /// Page frame of the base page of zeroes.
     pub zero_frame: u64,
     /// First page frame of the huge page of zeroes; 0 when there is none.
     pub huge_zero_frame: u64,
-    /// Size of `struct page`.
-    pub page_struct_size: u32,
     /// 4 or 5.
     pub levels: u32,
-    /// A set of [`MARKS`] and [`FOLIOS`].
+    /// 0 or [`MARKS`].
     pub wants: u32,
     /// Bytes from `task_struct` to `files`.
     pub task_struct_files: u32,
@@ -69,15 +63,15 @@ pub struct Scan {
     pub file_private_data: u32,
     /// Bytes from `mm_struct` to `pgd`.
     pub mm_struct_pgd: u32,
+    /// Keeps what follows aligned to 8.
+    pub reserved_offsets: u32,
     /// Kind (see [`kind`]) of a non-present entry by its swap type; [`kind::MARKER`] for the type
     /// of markers.
     pub swap_kinds: [u8; 32],
     /// Kind of a marker by the lowest three bits of its value.
     pub marker_kinds: [u8; 8],
 
-    /// The address space.
-    pub mm: u64,
-    /// Its top-level table.
+    /// The top-level table of the address space.
     pub pgd: u64,
     /// The next address to look at.
     pub cursor: u64,
@@ -177,4 +171,4 @@ pub mod kind {
     pub const MARKER: u8 = 255;
 }
 
-plain!(RunRecord: 64, Scan: 384 + 8 * ENTRIES);
+plain!(RunRecord: 64, Scan: 368 + 8 * ENTRIES);

@@ -69,7 +69,7 @@ fn scanned(
         },
     };
     let tables = scanner.resolve(pagemap).map_err(scan_failed)?;
-    scanner.want(wants.marks, false);
+    scanner.want_marks(wants.marks);
     let mut sorter = Sorter::new(&list.vmas);
     let mut effort = Effort { torn: list.torn, ..Effort::default() };
     // Marks are counted by run, so that a run must not reach into a second VMA.
@@ -83,13 +83,7 @@ fn scanned(
         return Err(MapError::Exited { pid });
     }
     let Sorter { runs, straddling, .. } = sorter;
-    let maps = list
-        .vmas
-        .into_iter()
-        .zip(runs)
-        .map(|(vma, runs)| LeafMap::from_runs(vma, runs))
-        .collect::<Result<_, _>>()
-        .map_err(|error| MapError::Runs { pid, error })?;
+    let maps = leaf_maps(pid, list.vmas.into_iter().zip(runs))?;
     let origin = Origin {
         pid,
         comm: comm(pid),
@@ -105,12 +99,7 @@ fn scanned(
 /// Asks the kernel's own interfaces.
 fn asked(pid: u32, wants: Wants, why: &ScanError) -> Result<(Vec<LeafMap>, Origin), MapError> {
     let answer = pagemap::read(pid, wants.marks).map_err(|error| map_error(pid, error))?;
-    let maps = answer
-        .maps
-        .into_iter()
-        .map(|(vma, runs)| LeafMap::from_runs(vma, runs))
-        .collect::<Result<_, _>>()
-        .map_err(|error| MapError::Runs { pid, error })?;
+    let maps = leaf_maps(pid, answer.maps)?;
     let origin = Origin {
         pid,
         comm: comm(pid),
@@ -124,6 +113,16 @@ fn asked(pid: u32, wants: Wants, why: &ScanError) -> Result<(Vec<LeafMap>, Origi
         torn: answer.torn,
     };
     Ok((maps, origin))
+}
+
+fn leaf_maps(
+    pid: u32,
+    vmas: impl IntoIterator<Item = (Vma, Vec<Run>)>,
+) -> Result<Vec<LeafMap>, MapError> {
+    vmas.into_iter()
+        .map(|(vma, runs)| LeafMap::from_runs(vma, runs))
+        .collect::<Result<_, _>>()
+        .map_err(|error| MapError::Runs { pid, error })
 }
 
 /// Ranges that cover all VMAs; those that are at most `near` bytes apart together.

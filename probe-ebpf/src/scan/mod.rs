@@ -79,7 +79,6 @@ fn resolve(scan: &mut Scan, number: u64) -> u32 {
         read_at::<u64>(file + u64::from(scan.file_private_data))
     })()
     .unwrap_or(0);
-    scan.mm = mm;
     scan.pgd = if mm == 0 { 0 } else { read_at(mm + u64::from(scan.mm_struct_pgd)).unwrap_or(0) };
     if scan.pgd == 0 { UNREADABLE } else { DONE }
 }

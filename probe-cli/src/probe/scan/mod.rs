@@ -15,7 +15,7 @@ use aya::{
 };
 use probe_common::{
     config::Config,
-    scan::{DONE, FOLIOS, MARKS, NO_ORDER, Op, RUNS, RunRecord, Scan, kind},
+    scan::{DONE, MARKS, NO_ORDER, Op, RUNS, RunRecord, Scan, kind},
 };
 use thiserror::Error;
 
@@ -79,7 +79,6 @@ pub struct Effort {
 /// An address space, kept alive while it is looked at.
 pub struct AddressSpace {
     _pagemap: File,
-    mm: u64,
     pgd: u64,
 }
 
@@ -122,13 +121,12 @@ impl Scanner {
         if state.status != DONE {
             return Err(ScanError::Gone);
         }
-        Ok(AddressSpace { _pagemap: pagemap, mm: state.mm, pgd: state.pgd })
+        Ok(AddressSpace { _pagemap: pagemap, pgd: state.pgd })
     }
 
-    /// Asks for marks and folio orders, or not.
-    pub fn want(&mut self, marks: bool, folios: bool) {
-        let wants = if marks { MARKS } else { 0 } | if folios { FOLIOS } else { 0 };
-        self.state.update(|state| state.wants = wants);
+    /// Asks for marks, or not.
+    pub fn want_marks(&mut self, marks: bool) {
+        self.state.update(|state| state.wants = if marks { MARKS } else { 0 });
     }
 
     /// Hands out the runs of a range of addresses, in order. Holes are what lies between them.
@@ -143,10 +141,7 @@ impl Scanner {
         range: std::ops::Range<u64>,
         mut take: impl FnMut(Run),
     ) -> Result<Effort, ScanError> {
-        self.state.update(|state| {
-            state.mm = space.mm;
-            state.pgd = space.pgd;
-        });
+        self.state.update(|state| state.pgd = space.pgd);
         let mut effort = Effort::default();
         let mut cursor = range.start;
         let mut idle = 0;
