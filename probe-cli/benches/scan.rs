@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use memory::{Area, PAGE, PMD};
 use walkprobe::{
     kernel::gather::gather_btf,
+    model::set::Wants,
     probe::scan::{AddressSpace, Scanner},
     units,
 };
@@ -134,12 +135,26 @@ fn scan(
     areas: &[Area],
     marks: bool,
 ) -> Result<Option<Duration>> {
-    scanner.want_marks(marks);
+    let mut ranges: Vec<_> = areas.iter().map(Area::range).collect();
+    ranges.sort_by_key(|range| range.start);
+    let wants = Wants { marks, folios: false };
+    let mut runs = Vec::with_capacity(1 << 17);
+    runs.resize_with(1 << 17, || {
+        (
+            0usize,
+            walkprobe::model::leaf::Run {
+                start: 0,
+                size: walkprobe::model::leaf::LeafSize::BASE,
+                count: 0,
+                kind: walkprobe::model::leaf::LeafKind::Hole,
+                folio_order: None,
+                marks: None,
+            },
+        )
+    });
+    runs.clear();
     let start = Instant::now();
-    let mut runs = Vec::new();
-    for area in areas {
-        scanner.walk(space, area.range(), |run| runs.push(run))?;
-    }
+    scanner.walk(space, &ranges, wants, |range, run| runs.push((range, run)))?;
     let took = start.elapsed();
     std::hint::black_box(runs);
     Ok(Some(took))

@@ -8,6 +8,7 @@
 pub mod collapse;
 pub mod config;
 pub mod counters;
+pub mod entry;
 pub mod fault;
 pub mod probe;
 pub mod record;

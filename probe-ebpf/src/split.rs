@@ -13,12 +13,12 @@
 //! before and after.
 
 use probe_common::{
+    entry::is_leaf,
     probe::Probe,
     split::{FolioSplitRecord, PmdSplitRecord},
 };
 
 use crate::{
-    arch::pmd_is_leaf,
     config::{offset, position, returned},
     context::Context,
     counters::{Fate, count},
@@ -40,7 +40,7 @@ pub fn enter_pmd<C: Context>(context: C, probe: Probe) {
         diagnose::unreadable(probe);
         0
     });
-    if pmd_is_leaf(before) {
+    if is_leaf(before) {
         begin(probe, Of::Mm(mm), freeze as u32, [address, before, pmd]);
     } else if wanted_target(probe, Actor::current(), Of::Mm(mm)).is_some() {
         count(probe, Fate::Ignored);
@@ -54,7 +54,7 @@ pub fn exit_pmd<C: Context>(_context: C, probe: Probe) {
     };
     let [address, before, pmd] = operation.words;
     let after: u64 = read_at(pmd).unwrap_or(0);
-    if pmd_is_leaf(after) {
+    if is_leaf(after) {
         count(probe, Fate::Ignored);
         return;
     }

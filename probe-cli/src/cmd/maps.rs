@@ -64,6 +64,9 @@ pub struct Args {
     /// Count leaves that are young, dirty, soft-dirty, writable, write-protected by userfaultfd
     #[arg(long)]
     marks: bool,
+    /// Tell the folio's size beside the leaf's: a 2M folio mapped by 4K leaves shows as such
+    #[arg(long)]
+    folios: bool,
     /// Leave out holes, and in the table VMAs that are one hole
     #[arg(long)]
     no_holes: bool,
@@ -150,7 +153,7 @@ fn show(
     source: &mut dyn MapSource,
     views: &mut [Target<'_>],
 ) -> anyhow::Result<()> {
-    let wants = Wants { marks: args.marks };
+    let wants = Wants { marks: args.marks, folios: args.folios };
     let by_pid = !args.pid.is_empty();
     let mut first: Option<MapError> = None;
     let mut shown = 0_u64;

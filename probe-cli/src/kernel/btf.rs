@@ -203,6 +203,12 @@ impl Btf {
             .find_map(|structure| self.member(structure, member, 0, MAX_DEPTH))
     }
 
+    /// The size in bytes of a structure or union; `None` when there is none of this name.
+    #[must_use]
+    pub fn size(&self, structure: &str) -> Option<u32> {
+        self.find(Named::Structure, structure).next().map(|structure| structure.payload)
+    }
+
     /// The enumerators of an enumeration, as declared.
     #[must_use]
     pub fn enumerators(&self, name: &str) -> Vec<(String, i64)> {

@@ -25,6 +25,9 @@ pub struct Facts {
     pub tracepoints: BTreeMap<String, Prototype>,
     /// Byte offsets, by `structure.member`.
     pub offsets: BTreeMap<String, u32>,
+    /// Sizes in bytes, by structure.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, u32>,
     /// Enumerators that records hold, by enumeration.
     pub enumerators: BTreeMap<String, BTreeMap<String, i64>>,
     /// Which kinds of program this kernel takes.

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     plan::catalogue::{
-        CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_FUNCTIONS, SCAN_MEMBERS, TRIAL_FUNCTION,
+        CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_FUNCTIONS, SCAN_MEMBERS, SCAN_STRUCTURES,
+        TRIAL_FUNCTION,
     },
     walk::callbacks::CALLBACKS,
 };
@@ -120,6 +121,11 @@ fn describe(
     for (structure, member) in SCAN_MEMBERS {
         if let Some(offset) = btf.offset(structure, member) {
             facts.offsets.insert(format!("{structure}.{member}"), offset);
+        }
+    }
+    for structure in SCAN_STRUCTURES {
+        if let Some(size) = btf.size(structure) {
+            facts.sizes.insert(structure.to_owned(), size);
         }
     }
     for name in ENUMERATIONS {

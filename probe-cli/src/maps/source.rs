@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub use crate::model::set::Wants;
 use crate::{
     exit::Failure,
     model::{map::InvalidRuns, set::InvalidSet, set::TranslationSet},
@@ -14,13 +15,6 @@ pub trait MapSource {
     /// # Errors
     /// When the process cannot be read, or not completely: see [`MapError`].
     fn read(&mut self, pid: u32, wants: Wants) -> Result<TranslationSet, MapError>;
-}
-
-/// What to read besides leaf sizes and kinds; each costs time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
-    /// How many leaves are young, dirty, soft-dirty, writable, write-protected by userfaultfd.
-    pub marks: bool,
 }
 
 /// Why there is no leaf map of a process.

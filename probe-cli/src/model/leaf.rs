@@ -252,6 +252,12 @@ impl Run {
             && self.marks.is_some() == other.marks.is_some()
     }
 
+    /// Adds leaves that are like these ([`is_like`](Self::is_like)) and follow on them.
+    pub(crate) fn join(&mut self, next: &Self) {
+        self.count += next.count;
+        self.marks = self.marks.zip(next.marks).map(|(marks, more)| marks.plus(more));
+    }
+
     /// The leaves that a range touches; a leaf that is touched at all is kept whole. `None` when
     /// there are none.
     ///

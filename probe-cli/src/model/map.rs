@@ -196,10 +196,7 @@ fn hole(range: Range<u64>) -> Option<Run> {
 fn push(runs: &mut Vec<Run>, run: Option<Run>) {
     let Some(run) = run else { return };
     match runs.last_mut() {
-        Some(last) if last.is_like(&run) => {
-            last.count += run.count;
-            last.marks = last.marks.zip(run.marks).map(|(marks, more)| marks.plus(more));
-        }
+        Some(last) if last.is_like(&run) => last.join(&run),
         _ => runs.push(run),
     }
 }

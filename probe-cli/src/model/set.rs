@@ -34,6 +34,15 @@ pub struct Origin {
     pub torn: u64,
 }
 
+/// What to read besides leaf sizes and kinds; each costs time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// How many leaves are young, dirty, soft-dirty, writable, write-protected by userfaultfd.
+    pub marks: bool,
+    /// The orders of the folios that present leaves map.
+    pub folios: bool,
+}
+
 /// Who read the leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -199,13 +199,26 @@ pub const MEMBERS: [Member; 21] = [
 ];
 
 /// Members that the scan needs, as structure and member.
-pub const SCAN_MEMBERS: [(&str, &str); 5] = [
+pub const SCAN_MEMBERS: [(&str, &str); 13] = [
     ("task_struct", "files"),
     ("files_struct", "fdt"),
     ("fdtable", "fd"),
     ("file", "private_data"),
+    ("file", "f_mapping"),
+    ("address_space", "i_pages"),
+    ("xarray", "xa_head"),
     ("mm_struct", "pgd"),
+    ("page", "flags"),
+    // The second name is that of 7.1.
+    ("page", "compound_head"),
+    ("page", "compound_info"),
+    // The first name is that of 6.16.
+    ("folio", "_nr_pages"),
+    ("folio", "_folio_nr_pages"),
 ];
+
+/// Structures whose sizes the scan needs.
+pub const SCAN_STRUCTURES: [&str; 1] = ["page"];
 
 /// Functions that tell what a kernel's page tables can hold: they are there when the option is.
 pub const SCAN_FUNCTIONS: [&str; 5] = [
@@ -219,8 +232,8 @@ pub const SCAN_FUNCTIONS: [&str; 5] = [
 /// The helper that the scan loops with (Linux 5.17).
 pub const LOOP_FUNCTION: &str = "bpf_loop";
 
-/// Enumerations whose values records hold.
-pub const ENUMERATIONS: [&str; 2] = ["scan_result", "vm_fault_reason"];
+/// Enumerations whose values records or page structs hold.
+pub const ENUMERATIONS: [&str; 3] = ["scan_result", "vm_fault_reason", "pageflags"];
 
 /// A function of which every kernel with networking has a copy that it never calls
 /// (net/bpf/test_run.c): it shows whether functions can be probed at all.

@@ -2,7 +2,6 @@
 
 use std::{io, marker::PhantomData, os::fd::BorrowedFd, ptr::NonNull};
 
-use aya::Pod;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// The first value of a mappable array, shared with the kernel side.
@@ -36,27 +35,22 @@ impl<T> Mapped<T> {
         Ok(Self { memory, length, value: PhantomData })
     }
 
-    /// Looks at the value.
-    pub(super) fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+    /// The value. As requests want the scanner that this belongs to for themselves, none is under way.
+    pub(super) fn get(&self) -> &T {
         #[expect(unsafe_code, reason = "reads an eBPF array")]
         // SAFETY: the mapping is page-aligned, at least as long as T, and lives as long as self;
         // T is plain data (the constructors' callers use records of probe-common), and the kernel
         // side writes only while this process waits for it.
-        look(unsafe { self.memory.as_ref() })
+        unsafe {
+            self.memory.as_ref()
+        }
     }
 
     /// Changes the value.
     pub(super) fn update(&mut self, change: impl FnOnce(&mut T)) {
         #[expect(unsafe_code, reason = "writes an eBPF array")]
-        // SAFETY: as for `with`; nobody else has a reference, since self is borrowed mutably.
+        // SAFETY: as for `get`; nobody else has a reference, since self is borrowed mutably.
         change(unsafe { self.memory.as_mut() });
-    }
-}
-
-impl<T: Pod> Mapped<T> {
-    /// A copy of the value.
-    pub(super) fn read(&self) -> T {
-        self.with(|value| *value)
     }
 }
 

@@ -1,10 +1,16 @@
-//! Leaf maps from the page tables themselves, by the eBPF scan.
+//! Leaf maps from the page tables themselves: the eBPF program `scan` copies tables on request, and here
+//! they become runs.
 
+mod decode;
+mod folio;
+mod kinds;
 mod mapped;
 mod search;
+mod spans;
 
 use std::{
     fs::File,
+    ops::Range,
     os::fd::{AsFd as _, AsRawFd as _},
 };
 
@@ -15,11 +21,16 @@ use aya::{
 };
 use probe_common::{
     config::Config,
-    scan::{DONE, MARKS, NO_ORDER, Op, RUNS, RunRecord, Scan, kind},
+    scan::{self as records, DONE, Op, Orders, PARTS, Part, RANGES, Scan, Table},
 };
 use thiserror::Error;
 
-use self::mapped::Mapped;
+use self::{
+    decode::{Answer, Decoder},
+    kinds::Kinds,
+    mapped::Mapped,
+    spans::{NEAR, spans},
+};
 use super::{
     ProbeError,
     error::brief_program_error,
@@ -27,7 +38,7 @@ use super::{
 };
 use crate::{
     kernel::facts::Facts,
-    model::leaf::{LeafKind, LeafSize, Marks, Run},
+    model::{leaf::Run, set::Wants},
     plan::catalogue::LOOP_FUNCTION,
 };
 
@@ -46,23 +57,36 @@ pub enum ScanError {
     /// The process ended, or its page tables are gone.
     #[error("the page tables are gone: the process has ended")]
     Gone,
+    /// Leaf maps can be had, but not the orders of folios.
+    #[error("the orders of folios cannot be found on this kernel: {0}")]
+    NoFolios(String),
     /// The page tables change faster than they can be read.
     #[error("the page tables at {0:#x} change faster than they can be read")]
     Restless(u64),
 }
 
-/// Steps of one request: each looks at 2 MiB at least, and takes about half a microsecond, so that
-/// no request holds a CPU for much more than a millisecond.
-const STEPS: u64 = 2048;
+/// Steps of one request: each looks at an entry above the last level, in some ns, and up to [`PARTS`] of
+/// them copy a table, in less than half a microsecond; so no request holds a CPU for much more than a tenth of a
+/// millisecond.
+const STEPS: u64 = 1 << 14;
 
-/// Requests in a row that may end where they began.
+/// Entries whose folios one request finds: a page struct that is not in the cache takes some tens of ns.
+const FOLIO_STEPS: u64 = 1 << 14;
+
+/// Requests in a row that may get no further.
 const PATIENCE: u32 = 100;
 
 /// The eBPF scan, ready to be asked.
 pub struct Scanner {
     ebpf: Ebpf,
     state: Mapped<Scan>,
-    answer: Mapped<[RunRecord; RUNS]>,
+    asked: Mapped<[records::Range; RANGES]>,
+    parts: Mapped<[Part; PARTS]>,
+    tables: Mapped<[Table; PARTS]>,
+    orders: Mapped<[Orders; PARTS]>,
+    kinds: Kinds,
+    /// What finding folios takes, or why they cannot be found.
+    folios: Result<(), String>,
 }
 
 /// What a scan has read, and how it went.
@@ -72,7 +96,8 @@ pub struct Effort {
     pub tables: u64,
     /// Tables that were read again, because they changed meanwhile.
     pub retried: u64,
-    /// Tables that changed each time.
+    /// Tables that changed each time, of which nothing is told, and leaves that were not where they
+    /// should be: beside the ranges, or across a border.
     pub torn: u64,
 }
 
@@ -104,9 +129,14 @@ impl Scanner {
         };
         let mapping = |error: std::io::Error| ScanError::Program(error.to_string());
         let state = Mapped::new(map("SCAN")?).map_err(mapping)?;
-        let answer = Mapped::new(map("RUNS")?).map_err(mapping)?;
-        let mut scanner = Self { ebpf, state, answer };
-        search::orient(&mut scanner, facts)?;
+        let asked = Mapped::new(map("RANGES")?).map_err(mapping)?;
+        let parts = Mapped::new(map("PARTS")?).map_err(mapping)?;
+        let tables = Mapped::new(map("TABLES")?).map_err(mapping)?;
+        let orders = Mapped::new(map("ORDERS")?).map_err(mapping)?;
+        let (kinds, folios) = (Kinds::new(facts), Ok(()));
+        let mut scanner = Self { ebpf, state, asked, parts, tables, orders, kinds, folios };
+        let own = search::orient(&mut scanner, facts)?;
+        scanner.folios = folio::orient(&mut scanner, facts, &own)?;
         Ok(scanner)
     }
 
@@ -116,72 +146,109 @@ impl Scanner {
     /// When there is none: a kernel thread, or a process that has ended.
     pub fn resolve(&mut self, pagemap: File) -> Result<AddressSpace, ScanError> {
         let number = u64::try_from(pagemap.as_raw_fd()).map_err(|_| ScanError::Gone)?;
-        self.request(Op::Resolve, [number, 0, 0])?;
-        let state = self.state.read();
-        if state.status != DONE {
-            return Err(ScanError::Gone);
-        }
-        Ok(AddressSpace { _pagemap: pagemap, pgd: state.pgd })
+        self.request(Op::Resolve, number)?;
+        Ok(AddressSpace { _pagemap: pagemap, pgd: self.state.get().pgd })
     }
 
-    /// Asks for marks, or not.
-    pub fn want_marks(&mut self, marks: bool) {
-        self.state.update(|state| state.wants = if marks { MARKS } else { 0 });
-    }
-
-    /// Hands out the runs of a range of addresses, in order. Holes are what lies between them.
+    /// Hands out the runs of some ranges of addresses, in order, each with the number of its range.
+    /// Holes are what lies between runs.
     ///
-    /// Leaves that reach out of the range are told whole. Neighbouring runs can be alike.
+    /// The ranges are in order and do not overlap: the VMAs of the address space, or some of them.
     ///
     /// # Errors
-    /// When the page tables are gone, or change too fast.
+    /// When the page tables are gone, or change too fast; when folios are wanted and cannot be found here.
     pub fn walk(
         &mut self,
         space: &AddressSpace,
-        range: std::ops::Range<u64>,
-        mut take: impl FnMut(Run),
+        ranges: &[Range<u64>],
+        wants: Wants,
+        take: impl FnMut(usize, Run),
     ) -> Result<Effort, ScanError> {
-        self.state.update(|state| state.pgd = space.pgd);
-        let mut effort = Effort::default();
-        let mut cursor = range.start;
-        let mut idle = 0;
-        while cursor < range.end {
-            self.request(Op::Walk, [STEPS, cursor, range.end])?;
-            let state = self.state.read();
-            if state.status != DONE {
-                return Err(ScanError::Gone);
-            }
-            effort.tables += state.tables;
-            effort.retried += state.retried;
-            effort.torn += state.torn;
-            let runs = usize::try_from(state.runs).unwrap_or(0);
-            self.answer.with(|answer| {
-                answer
-                    .iter()
-                    .take(runs)
-                    .filter_map(|record| run(record, state.wants))
-                    .for_each(&mut take);
-            });
-            idle = if state.cursor == cursor { idle + 1 } else { 0 };
-            if idle > PATIENCE {
-                return Err(ScanError::Restless(cursor));
-            }
-            cursor = state.cursor;
+        if let (true, Err(why)) = (wants.folios, &self.folios) {
+            return Err(ScanError::NoFolios(why.clone()));
         }
+        let kinds = self.kinds.clone();
+        let mut decoder = Decoder::new(&kinds, ranges, wants, take);
+        let mut effort = Effort::default();
+        for spans in spans(ranges, NEAR).chunks(RANGES) {
+            self.ask(space, spans);
+            let mut idle = 0;
+            loop {
+                let before = self.place();
+                self.request(Op::Walk, STEPS)?;
+                if wants.folios {
+                    self.find_folios()?;
+                }
+                let state = self.state.get();
+                effort.tables += state.tables;
+                effort.retried += state.retried;
+                effort.torn += state.torn;
+                let parts = self.parts.get();
+                let count = usize::try_from(state.parts).map_or(PARTS, |count| count.min(PARTS));
+                decoder.answer(Answer {
+                    parts: &parts[..count],
+                    tables: self.tables.get(),
+                    orders: self.orders.get(),
+                });
+                if state.range >= state.ranges && state.cursor >= state.end {
+                    break;
+                }
+                idle = if self.place() == before { idle + 1 } else { 0 };
+                if idle > PATIENCE {
+                    return Err(ScanError::Restless(state.cursor));
+                }
+            }
+        }
+        effort.torn += decoder.finish();
         Ok(effort)
+    }
+
+    /// Prepares for the first request about some ranges.
+    fn ask(&mut self, space: &AddressSpace, ranges: &[Range<u64>]) {
+        self.asked.update(|asked| {
+            for (asked, range) in asked.iter_mut().zip(ranges) {
+                *asked = records::Range { start: range.start, end: range.end };
+            }
+        });
+        self.state.update(|state| {
+            state.pgd = space.pgd;
+            state.ranges = u32::try_from(ranges.len()).unwrap_or(0);
+            (state.range, state.cursor, state.end) = (0, 0, 0);
+            (state.attempts, state.attempts_above) = (0, 0);
+        });
+    }
+
+    /// How far the walk has come.
+    fn place(&self) -> (u32, u64) {
+        let state = self.state.get();
+        (state.range, state.cursor)
+    }
+
+    /// Finds the folios of all entries of the answer.
+    fn find_folios(&mut self) -> Result<(), ScanError> {
+        self.state.update(|state| {
+            (state.folio_part, state.folio_entry, state.folio_count) = (0, 0, 0);
+        });
+        while self.state.get().folio_part < self.state.get().parts {
+            self.request(Op::Folios, FOLIO_STEPS)?;
+        }
+        Ok(())
     }
 
     /// 64 bytes of kernel memory; `None` when they cannot be read.
     fn words(&mut self, address: u64) -> Result<Option<[u64; 8]>, ScanError> {
-        self.request(Op::Read, [address, 0, 0])?;
-        let state = self.state.read();
-        Ok((state.status == DONE).then_some(state.words))
+        match self.request(Op::Read, address) {
+            Ok(()) => Ok(Some(self.state.get().words)),
+            Err(ScanError::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn request(&mut self, op: Op, operands: [u64; 3]) -> Result<(), ScanError> {
+    /// Runs the program once.
+    fn request(&mut self, op: Op, operand: u64) -> Result<(), ScanError> {
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = op as u64;
-        options.args[1..4].copy_from_slice(&operands);
+        options.args[1] = operand;
         let program: &RawTracePoint = self
             .ebpf
             .program("scan")
@@ -189,45 +256,7 @@ impl Scanner {
             .ok_or_else(|| ScanError::Program("the program is gone".to_owned()))?;
         program
             .test_run(options)
-            .map(drop)
-            .map_err(|error| ScanError::Program(brief_program_error(&error)))
+            .map_err(|error| ScanError::Program(brief_program_error(&error)))?;
+        if self.state.get().status == DONE { Ok(()) } else { Err(ScanError::Gone) }
     }
-}
-
-/// The run that a record stands for; `None` when it makes no sense.
-fn run(record: &RunRecord, wants: u32) -> Option<Run> {
-    let marks = Marks {
-        young: record.young,
-        dirty: record.dirty,
-        soft_dirty: record.soft_dirty,
-        writable: record.writable,
-        uffd_wp: record.uffd_wp,
-    };
-    Some(Run {
-        start: record.start,
-        size: LeafSize::from_shift(record.shift)?,
-        count: record.count,
-        kind: leaf_kind(record.kind)?,
-        folio_order: (record.order != NO_ORDER).then_some(record.order),
-        marks: (wants & MARKS != 0).then_some(marks),
-    })
-}
-
-fn leaf_kind(number: u8) -> Option<LeafKind> {
-    Some(match number {
-        kind::HOLE => LeafKind::Hole,
-        kind::PRESENT => LeafKind::Present,
-        kind::ZERO => LeafKind::Zero,
-        kind::PROT_NONE => LeafKind::ProtNone,
-        kind::SWAP => LeafKind::Swap,
-        kind::MIGRATION => LeafKind::Migration,
-        kind::HW_POISON => LeafKind::HwPoison,
-        kind::UFFD_WP => LeafKind::UffdWp,
-        kind::UFFD_POISON => LeafKind::UffdPoison,
-        kind::GUARD => LeafKind::Guard,
-        kind::DEVICE_PRIVATE => LeafKind::DevicePrivate,
-        kind::DEVICE_EXCLUSIVE => LeafKind::DeviceExclusive,
-        kind::OTHER => LeafKind::Other,
-        _ => return None,
-    })
 }

@@ -2,17 +2,17 @@
 
 use std::{ffi::c_void, fs::File, ptr};
 
-use probe_common::scan::{NO_OFFSET, kind};
+use probe_common::{
+    entry::{self, P4D_SHIFT, PGD_SHIFT, PMD_SHIFT, PTE_SHIFT, PUD_SHIFT},
+    scan::NO_OFFSET,
+};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
-use super::{ScanError, Scanner};
+use super::{AddressSpace, ScanError, Scanner};
 use crate::kernel::facts::Facts;
 
-const PAGE: usize = 4096;
-const PMD: usize = 2 << 20;
-
-/// Physical addresses on x86-64 have 52 bits at most (`__PHYSICAL_MASK_SHIFT`).
-const PHYSICAL_MASK: u64 = 0x000f_ffff_ffff_f000;
+const PAGE: usize = 1 << PTE_SHIFT;
+const PMD: usize = 1 << PMD_SHIFT;
 
 /// The direct map begins at a multiple of 1 GiB (`kernel_randomize_memory`, arch/x86/mm/kaslr.c).
 const STEP: u64 = 1 << 30;
@@ -23,17 +23,9 @@ const MOST_STEPS: u64 = 1 << 16;
 /// With four levels the kernel's half of the address space begins here; with five, below.
 const FOUR_LEVELS: u64 = 0xffff_8000_0000_0000;
 
-/// Types of swap entries (`SWP_TYPE_BITS`, arch/x86/include/asm/pgtable_64.h).
-const SWAP_TYPES: usize = 32;
-
-/// Fills in everything that the scan must know.
-pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanError> {
-    let offset = |name: &str| {
-        facts.offsets.get(name).copied().filter(|&offset| offset != NO_OFFSET).ok_or_else(|| {
-            let why = facts.no_btf.as_deref().unwrap_or("not in its BTF");
-            ScanError::Unknown(format!("no offset of {name}: {why}"))
-        })
-    };
+/// Fills in everything that a walk must know; gives the address space of this process.
+pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<AddressSpace, ScanError> {
+    let offset = |name: &str| offset(facts, name).map_err(ScanError::Unknown);
     let task_struct_files = offset("task_struct.files")?;
     let files_struct_fdt = offset("files_struct.fdt")?;
     let fdtable_fd = offset("fdtable.fd")?;
@@ -45,18 +37,14 @@ pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanErr
         state.fdtable_fd = fdtable_fd;
         state.file_private_data = file_private_data;
         state.mm_struct_pgd = mm_struct_pgd;
-        state.physical_mask = PHYSICAL_MASK;
-        state.swap_kinds = swap_kinds(facts);
-        // PTE_MARKER_UFFD_WP, _POISONED, _GUARD (include/linux/swapops.h): bits of the value.
-        state.marker_kinds = marker_kinds();
     });
     let pagemap = File::open("/proc/self/pagemap")
         .map_err(|error| ScanError::Unknown(format!("/proc/self/pagemap: {error}")))?;
     let own = scanner.resolve(pagemap)?;
-    let levels = if own.pgd < FOUR_LEVELS { 5 } else { 4 };
 
     let sample = Sample::new(PAGE)?;
     sample.fill();
+    let levels = if own.pgd < FOUR_LEVELS { 5 } else { 4 };
     let direct_map = find_direct_map(scanner, own.pgd, levels, &sample)?;
     scanner.state.update(|state| {
         state.direct_map = direct_map;
@@ -65,24 +53,29 @@ pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanErr
 
     let zero = Sample::new(PAGE)?;
     zero.look(0);
-    let zero_frame = leaf(scanner, direct_map, own.pgd, levels, zero.address())?;
-    let huge_zero_frame = huge_zero_frame(scanner, direct_map, own.pgd, levels)?;
-    scanner.state.update(|state| {
-        state.zero_frame = zero_frame.map_or(0, |leaf| leaf.frame());
-        state.huge_zero_frame = huge_zero_frame.unwrap_or(0);
-    });
-    Ok(())
+    scanner.kinds.zero_frame = own_leaf(scanner, &own, zero.address())?.map(|leaf| leaf.frame());
+    scanner.kinds.huge_zero_frame = huge_zero_frame(scanner, &own)?;
+    Ok(own)
+}
+
+/// The offset of a member, or why it is not known.
+pub(super) fn offset(facts: &Facts, name: &str) -> Result<u32, String> {
+    facts.offsets.get(name).copied().filter(|&offset| offset != NO_OFFSET).ok_or_else(|| {
+        let why = facts.no_btf.as_deref().unwrap_or("not in its BTF");
+        format!("no offset of {name}: {why}")
+    })
 }
 
 /// What stands at the end of a walk.
-struct Leaf {
+pub(super) struct Leaf {
     entry: u64,
     shift: u32,
 }
 
 impl Leaf {
-    fn frame(&self) -> u64 {
-        (self.entry & PHYSICAL_MASK) >> 12
+    /// The first page frame that it maps.
+    pub(super) fn frame(&self) -> u64 {
+        entry::frame(self.entry, self.shift)
     }
 }
 
@@ -100,8 +93,7 @@ fn find_direct_map(
         let Some(found) = leaf(scanner, candidate, pgd, levels, sample.address())? else {
             continue;
         };
-        let offset = sample.address() & ((1 << found.shift) - 1);
-        let place = (found.entry & PHYSICAL_MASK & !((1 << found.shift) - 1)) | offset;
+        let place = (found.frame() << PTE_SHIFT) | (sample.address() & ((1 << found.shift) - 1));
         if let Some(place) = candidate.checked_add(place)
             && scanner.words(place)? == Some(sample.pattern)
         {
@@ -109,6 +101,16 @@ fn find_direct_map(
         }
     }
     Err(ScanError::Unknown("the direct map of physical memory was not found".to_owned()))
+}
+
+/// The leaf that maps an address of this process, once the direct map is known.
+pub(super) fn own_leaf(
+    scanner: &mut Scanner,
+    own: &AddressSpace,
+    address: u64,
+) -> Result<Option<Leaf>, ScanError> {
+    let (direct_map, levels) = (scanner.state.get().direct_map, scanner.state.get().levels);
+    leaf(scanner, direct_map, own.pgd, levels, address)
 }
 
 /// Walks our own page tables to the leaf that maps an address; `None` when there is none, or a
@@ -121,21 +123,21 @@ fn leaf(
     address: u64,
 ) -> Result<Option<Leaf>, ScanError> {
     let mut table = pgd;
-    for shift in [48, 39, 30, 21, 12].into_iter().skip(usize::from(levels != 5)) {
-        let index = (address >> shift) & 511;
+    let shifts = [PGD_SHIFT, P4D_SHIFT, PUD_SHIFT, PMD_SHIFT, PTE_SHIFT];
+    for shift in shifts.into_iter().skip(usize::from(levels != 5)) {
+        let index = entry::index(address, shift);
         // 64 bytes at a time, and tables are aligned to them.
         let Some(words) = scanner.words(table + (index & !7) * 8)? else {
             return Ok(None);
         };
         let entry = words[usize::from(u8::try_from(index & 7).unwrap_or(0))];
-        let (present, huge) = (entry & 1 != 0, entry & 1 << 7 != 0);
-        if !present {
+        if entry & entry::bits::PRESENT == 0 {
             return Ok(None);
         }
-        if shift == 12 || (huge && shift <= 30) {
+        if shift == PTE_SHIFT || (!entry::is_table(entry) && shift <= PUD_SHIFT) {
             return Ok(Some(Leaf { entry, shift }));
         }
-        match direct_map.checked_add(entry & PHYSICAL_MASK) {
+        match direct_map.checked_add(entry & entry::PHYSICAL_MASK) {
             Some(below) => table = below,
             None => return Ok(None),
         }
@@ -144,21 +146,15 @@ fn leaf(
 }
 
 /// The first frame of the huge page of zeroes, which a read maps where THP is allowed.
-fn huge_zero_frame(
-    scanner: &mut Scanner,
-    direct_map: u64,
-    pgd: u64,
-    levels: u32,
-) -> Result<Option<u64>, ScanError> {
+fn huge_zero_frame(scanner: &mut Scanner, own: &AddressSpace) -> Result<Option<u64>, ScanError> {
     let sample = Sample::new(2 * PMD)?;
     let aligned = sample.address().next_multiple_of(PMD as u64);
     sample.want_huge();
     sample.look(usize::try_from(aligned - sample.address()).unwrap_or(0));
-    let found = leaf(scanner, direct_map, pgd, levels, aligned)?;
+    let found = own_leaf(scanner, own, aligned)?;
     // Written to, so present and huge: a page of its own. Only a read-only leaf is shared.
-    Ok(found
-        .filter(|leaf| leaf.shift == 21 && leaf.entry & 1 << 1 == 0)
-        .map(|leaf| (leaf.entry & PHYSICAL_MASK & !(PMD as u64 - 1)) >> 12))
+    let is_zero = |leaf: &Leaf| leaf.shift == PMD_SHIFT && leaf.entry & entry::bits::WRITABLE == 0;
+    Ok(found.filter(is_zero).map(|leaf| leaf.frame()))
 }
 
 /// Memory of this process that is looked at.
@@ -224,41 +220,4 @@ impl Drop for Sample {
         // SAFETY: our own mapping, which nothing refers to any more.
         let _ = unsafe { munmap(self.memory, self.length) };
     }
-}
-
-/// What each swap type stands for. The special ones stand at the end, in this order: hardware
-/// poison, migration, device, marker (`include/linux/swap.h`); which of them a kernel has shows in its
-/// functions.
-fn swap_kinds(facts: &Facts) -> [u8; SWAP_TYPES] {
-    let has = |name| facts.has_function(name);
-    let mut special = Vec::new();
-    if has("memory_failure") {
-        special.push(kind::HW_POISON);
-    }
-    if has("migrate_pages") {
-        // Read, read-exclusive, write.
-        special.extend([kind::MIGRATION; 3]);
-    }
-    if has("make_device_exclusive_range") {
-        // Private write and read, exclusive write and read.
-        special.extend([kind::DEVICE_PRIVATE, kind::DEVICE_PRIVATE]);
-        special.extend([kind::DEVICE_EXCLUSIVE, kind::DEVICE_EXCLUSIVE]);
-    } else if has("make_device_exclusive") {
-        special.extend([kind::DEVICE_PRIVATE, kind::DEVICE_PRIVATE, kind::DEVICE_EXCLUSIVE]);
-    }
-    special.push(kind::MARKER);
-    let mut kinds = [kind::SWAP; SWAP_TYPES];
-    let first = SWAP_TYPES - special.len();
-    kinds[first..].copy_from_slice(&special);
-    kinds
-}
-
-/// What a marker stands for, by the lowest bits of its value.
-fn marker_kinds() -> [u8; 8] {
-    std::array::from_fn(|value| match value {
-        0 => kind::OTHER,
-        value if value & 4 != 0 => kind::GUARD,
-        value if value & 2 != 0 => kind::UFFD_POISON,
-        _ => kind::UFFD_WP,
-    })
 }

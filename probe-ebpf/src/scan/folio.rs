@@ -1,0 +1,130 @@
+//! The orders of the folios that the entries of an answer map.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::bpf_loop;
+use probe_common::{
+    entry::{ENTRIES, PTE_SHIFT, bits, frame, is_mapped, is_table},
+    scan::{DONE, NO_ORDER, Scan},
+};
+
+use super::{ANSWER, GO_ON, ORDERS, STOP, TABLES, state};
+use crate::kernel::read_at;
+
+/// A word of a tail page with these bits is no pointer to the head but a mask for the pointer to the page
+/// itself (`compound_info_has_mask`, include/linux/page-flags.h, Linux 7.1): no page struct lies in the last 2 GiB,
+/// where the kernel's image is.
+const MASKS: u64 = 0xffff_ffff_8000_0000;
+
+/// More pages than this no folio has: 1 TiB.
+const MOST_PAGES: u64 = 1 << 28;
+
+/// Goes on with the entries of the answer, for so many steps.
+#[inline(always)]
+pub fn orders(steps: u64) -> u32 {
+    unsafe {
+        bpf_loop(steps as u32, step as *mut c_void, core::ptr::null_mut(), 0);
+    }
+    DONE
+}
+
+fn step(_number: u32, _context: *mut c_void) -> i64 {
+    let Some(scan) = state() else {
+        return STOP;
+    };
+    let (part, at) = (scan.folio_part, scan.folio_entry as usize);
+    if part >= scan.parts {
+        return STOP;
+    }
+    let (Some(facts), Some(table), Some(orders)) =
+        (ANSWER.get(part), TABLES.get_ptr(part), ORDERS.get_ptr_mut(part))
+    else {
+        return STOP;
+    };
+    if at >= facts.count as usize {
+        scan.folio_part = part + 1;
+        scan.folio_entry = 0;
+        return GO_ON;
+    }
+    scan.folio_entry += 1;
+    let at = at & (ENTRIES - 1);
+    let entry = unsafe { (*table)[at] };
+    let shift = facts.shift & 63;
+    // Bare frames and pages of zeroes are special; a table is no page of the process.
+    let folio =
+        is_mapped(entry) && entry & bits::SPECIAL == 0 && (shift == PTE_SHIFT || !is_table(entry));
+    let order = if folio { order(scan, frame(entry, shift)) } else { NO_ORDER };
+    unsafe { (*orders)[at] = order };
+    GO_ON
+}
+
+/// The order of the folio that a frame belongs to.
+#[inline(always)]
+fn order(scan: &mut Scan, frame: u64) -> u8 {
+    if frame.wrapping_sub(scan.folio_first) >= scan.folio_count {
+        scan.folio_count = 0;
+        let page = scan.vmemmap + frame * u64::from(scan.page_size);
+        let Some([flags, compound]) = read_at::<[u64; 2]>(page + u64::from(scan.page_flags)) else {
+            return NO_ORDER;
+        };
+        if compound & 1 == 0 && flags >> (scan.page_head & 63) & 1 == 0 {
+            return 0;
+        }
+        let head = match compound {
+            compound if compound & 1 == 0 => page,
+            compound if compound >= MASKS => page & compound,
+            compound => compound - 1,
+        };
+        if !of_head(scan, head, frame) {
+            return NO_ORDER;
+        }
+    }
+    scan.folio_order as u8
+}
+
+/// Notes the folio with this head page; false when it is none that has this frame, for instance
+/// because it has just been freed.
+#[inline(always)]
+fn of_head(scan: &mut Scan, head: u64, frame: u64) -> bool {
+    let Some(flags) = read_at::<u64>(head + u64::from(scan.page_flags)) else {
+        return false;
+    };
+    let Some(pages) = read_at::<u32>(head + u64::from(scan.folio_pages)) else {
+        return false;
+    };
+    let pages = u64::from(pages);
+    let Some(first) = head.wrapping_sub(scan.vmemmap).checked_div(u64::from(scan.page_size)) else {
+        return false;
+    };
+    let is_folio = flags >> (scan.page_head & 63) & 1 != 0
+        && pages.wrapping_sub(1) < MOST_PAGES
+        && pages & (pages - 1) == 0
+        && frame.wrapping_sub(first) < pages;
+    if is_folio {
+        scan.folio_first = first;
+        scan.folio_count = pages;
+        scan.folio_order = trailing_zeros(pages);
+    }
+    is_folio
+}
+
+/// eBPF has no instruction for it: the lowest bit alone, times a de Bruijn number, has the
+/// place in its upper bits.
+#[inline(always)]
+fn trailing_zeros(word: u64) -> u64 {
+    let lowest = word & word.wrapping_neg();
+    let place = (lowest.wrapping_mul(DE_BRUIJN) >> 58) as usize & 63;
+    u64::from(PLACES[place])
+}
+
+const DE_BRUIJN: u64 = 0x0218_a392_cd3d_5dbf;
+
+static PLACES: [u8; 64] = {
+    let mut places = [0; 64];
+    let mut bit = 0;
+    while bit < 64 {
+        places[((1_u64 << bit).wrapping_mul(DE_BRUIJN) >> 58) as usize] = bit;
+        bit += 1;
+    }
+    places
+};
