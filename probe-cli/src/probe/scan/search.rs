@@ -1,5 +1,7 @@
 //! Finds out where this kernel keeps what the scan needs, and checks it on memory of this process.
 
+mod marker;
+
 use std::{ffi::c_void, fs::File, ptr};
 
 use probe_common::scan::{NO_OFFSET, kind};
@@ -26,6 +28,9 @@ const FOUR_LEVELS: u64 = 0xffff_8000_0000_0000;
 /// Types of swap entries (`SWP_TYPE_BITS`, arch/x86/include/asm/pgtable_64.h).
 const SWAP_TYPES: usize = 32;
 
+/// The last of them.
+const LAST_SWAP_TYPE: u8 = 31;
+
 /// Fills in everything that the scan must know.
 pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanError> {
     let offset = |name: &str| {
@@ -39,6 +44,7 @@ pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanErr
     let fdtable_fd = offset("fdtable.fd")?;
     let file_private_data = offset("file.private_data")?;
     let mm_struct_pgd = offset("mm_struct.pgd")?;
+    let marker = marker::swap_type().unwrap_or(LAST_SWAP_TYPE);
     scanner.state.update(|state| {
         state.task_struct_files = task_struct_files;
         state.files_struct_fdt = files_struct_fdt;
@@ -46,7 +52,7 @@ pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<(), ScanErr
         state.file_private_data = file_private_data;
         state.mm_struct_pgd = mm_struct_pgd;
         state.physical_mask = PHYSICAL_MASK;
-        state.swap_kinds = swap_kinds(facts);
+        state.swap_kinds = swap_kinds(facts, marker);
         // PTE_MARKER_UFFD_WP, _POISONED, _GUARD (include/linux/swapops.h): bits of the value.
         state.marker_kinds = marker_kinds();
     });
@@ -228,8 +234,9 @@ impl Drop for Sample {
 
 /// What each swap type stands for. The special ones stand at the end, in this order: hardware
 /// poison, migration, device, marker (`include/linux/swap.h`); which of them a kernel has shows in its
-/// functions.
-fn swap_kinds(facts: &Facts) -> [u8; SWAP_TYPES] {
+/// functions. What stands behind the marker is `SWP_SWAPIN_ERROR`: swap space that could not be read,
+/// for which the marker of poison is used from Linux 6.2 on.
+fn swap_kinds(facts: &Facts, marker: u8) -> [u8; SWAP_TYPES] {
     let has = |name| facts.has_function(name);
     let mut special = Vec::new();
     if has("memory_failure") {
@@ -247,6 +254,7 @@ fn swap_kinds(facts: &Facts) -> [u8; SWAP_TYPES] {
         special.extend([kind::DEVICE_PRIVATE, kind::DEVICE_PRIVATE, kind::DEVICE_EXCLUSIVE]);
     }
     special.push(kind::MARKER);
+    special.extend((marker..LAST_SWAP_TYPE).map(|_| kind::UFFD_POISON));
     let mut kinds = [kind::SWAP; SWAP_TYPES];
     let first = SWAP_TYPES - special.len();
     kinds[first..].copy_from_slice(&special);
@@ -261,4 +269,39 @@ fn marker_kinds() -> [u8; 8] {
         value if value & 2 != 0 => kind::UFFD_POISON,
         _ => kind::UFFD_WP,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_common::scan::kind;
+
+    use super::swap_kinds;
+    use crate::kernel::facts::{Facts, FunctionFacts};
+
+    fn kernel(functions: &[&str]) -> Facts {
+        let there = FunctionFacts { symbols: Some(1), ..FunctionFacts::default() };
+        let functions = functions.iter().map(|&name| (name.to_owned(), there.clone())).collect();
+        Facts { functions, ..Facts::default() }
+    }
+
+    #[test]
+    fn special_swap_types_stand_at_the_end() {
+        // As 6.12 is configured by Debian.
+        let kinds = swap_kinds(&kernel(&["memory_failure", "migrate_pages"]), 31);
+        assert_eq!(kinds[26..28], [kind::SWAP, kind::HW_POISON]);
+        assert_eq!(kinds[28..], [kind::MIGRATION, kind::MIGRATION, kind::MIGRATION, kind::MARKER]);
+        // As 7.2, where one type of device memory is gone.
+        let all = ["memory_failure", "migrate_pages", "make_device_exclusive"];
+        let kinds = swap_kinds(&kernel(&all), 31);
+        assert_eq!(kinds[23..26], [kind::SWAP, kind::HW_POISON, kind::MIGRATION]);
+        assert_eq!(kinds[30..], [kind::DEVICE_EXCLUSIVE, kind::MARKER]);
+    }
+
+    #[test]
+    fn the_marker_was_not_always_the_last_one() {
+        // As 6.1.
+        let kinds = swap_kinds(&kernel(&["migrate_pages"]), 30);
+        assert_eq!(kinds[26..28], [kind::SWAP, kind::MIGRATION]);
+        assert_eq!(kinds[29..], [kind::MIGRATION, kind::MARKER, kind::UFFD_POISON]);
+    }
 }
