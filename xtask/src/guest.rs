@@ -133,11 +133,14 @@ pub(crate) fn choose(cx: &Context, kernel: &str) -> Result<Chosen> {
     if !image.is_file() {
         bail!("`{kernel}` is no file and none of the series {}", series::ALL.join(", "));
     }
-    Ok(Chosen {
-        name: image.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        image: image.to_owned(),
-        modules: None,
-    })
+    Ok(Chosen::at(&image.file_name().unwrap_or_default().to_string_lossy(), image))
+}
+
+impl Chosen {
+    /// An image without modules.
+    pub(crate) fn at(name: &str, image: &Path) -> Self {
+        Self { name: name.to_owned(), image: image.to_owned(), modules: None }
+    }
 }
 
 /// The newest of the kernels that `setup` fetches.

@@ -139,7 +139,6 @@ fn one(
     machine.hang_after = HANG_AFTER;
 
     let start = Instant::now();
-    let failed_before = tally.failed();
     let shown_before = format!("[{}] ", boot.name);
     let (silent, silent_tally) = (String::new(), Tally::default());
     let outcome = probe_lab::boot(
@@ -160,7 +159,7 @@ fn one(
                 exit.status,
                 say::seconds(start.elapsed())
             ));
-            if exit.status != 0 && tally.failed() == failed_before {
+            if exit.status != 0 && tally.failed_in(&name) == 0 {
                 tally.fail(format!("{name}: the tests ended with exit status {}", exit.status));
             }
         }
@@ -208,4 +207,28 @@ fn tests(cx: &Context) -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == "guest")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo built no test program `guest`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(arguments: &[&str]) -> Vec<(String, Vec<String>)> {
+        let kernel = |name: &str| Chosen::at(name, Path::new("vmlinuz"));
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        boots(&[kernel("6.1"), kernel("7.2")], &arguments)
+            .into_iter()
+            .map(|boot| (boot.name, boot.arguments))
+            .collect()
+    }
+
+    #[test]
+    fn the_last_kernel_scans_four_levels_too() {
+        let all = names(&[]);
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1], ("7.2".to_owned(), vec![]));
+        assert_eq!(all[2], ("7.2 no5lvl".to_owned(), vec![SCAN_TESTS.to_owned()]));
+        assert_eq!(names(&["leaves::swap"])[2].1, ["leaves::swap"]);
+        assert_eq!(names(&["terminal"]).len(), 2);
+    }
 }
