@@ -36,7 +36,7 @@ fn five() -> Lack {
 /// The guest was booted so.
 fn told_four() -> Lack {
     let told = env::var("WALKPROBE_LEVELS").is_ok_and(|levels| levels == "4");
-    (!told).then(|| "only where the kernel was told to use four levels".to_owned())
+    (!told).then(|| "not told no5lvl".to_owned())
 }
 
 fn five_levels() -> Result<(), Failed> {
