@@ -79,8 +79,8 @@ fn agrees(area: &Area, run: &Run, flags: u64) -> bool {
     let has = |flag| flags & flag != 0;
     let kind = match run.kind {
         LeafKind::Zero => has(ZERO_PAGE) && !has(HW_POISON),
-        // Who migrates a folio holds its lock (mm/migrate.c, `migrate_folio_unmap`), which shows
-        // in the head's flags only before Linux 6.10; it stays anonymous until it is moved.
+        // Who migrates a folio holds its lock (mm/migrate.c), which a tail does not show where
+        // kpageflags tells the flags of the page and not of the folio; it stays anonymous.
         LeafKind::Migration => (has(LOCKED) || has(COMPOUND_TAIL)) && has(ANON) && !has(HW_POISON),
         LeafKind::HwPoison => has(HW_POISON),
         _ => !has(ZERO_PAGE) && !has(HW_POISON),

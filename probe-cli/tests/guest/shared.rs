@@ -160,7 +160,7 @@ fn hugetlb_side_by_side() -> Result<(), Failed> {
 /// pagemap (mm/pagewalk.c, `walk_page_test`), but the leaves are there.
 fn kernel_mappings() -> Result<(), Failed> {
     // The clock is read in the vDSO, which maps its data.
-    let now = Instant::now();
+    std::hint::black_box(Instant::now());
     let smaps = fs::read_to_string("/proc/self/smaps")?;
     let mut names = Vec::new();
     let mut lines = smaps.lines();
@@ -182,7 +182,6 @@ fn kernel_mappings() -> Result<(), Failed> {
         let present = found.contains_key(&(LeafKind::Present, LeafSize::BASE));
         names.push((name, present));
     }
-    ensure(now.elapsed().as_secs() < 600, || "time stands still".to_owned())?;
     let has = |name| names.contains(&(name, true));
     ensure(has("[vdso]") && has("[vvar]"), || format!("with leaves: {names:?}"))
 }
