@@ -15,6 +15,19 @@ const HUGE_PAGES: &str =
     "hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=128 transparent_hugepage=always";
 const HUGE_MEMORY: &str = "4G";
 
+/// Two memory nodes with a CPU each; the first one is larger, for gaps in it cost a page of 1 GiB.
+const NODES: [&str; 8] = [
+    "-object",
+    "memory-backend-ram,id=near,size=3G",
+    "-object",
+    "memory-backend-ram,id=far,size=2G",
+    "-numa",
+    "node,nodeid=0,cpus=0,memdev=near",
+    "-numa",
+    "node,nodeid=1,cpus=1,memdev=far",
+];
+const NODES_MEMORY: &str = "5G";
+
 /// All that guests of one command have in common.
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -94,6 +107,23 @@ pub(crate) fn with_huge_pages(machine: &mut Machine) {
     HUGE_MEMORY.clone_into(&mut machine.memory);
 }
 
+/// Gives a guest all that the tests want of it.
+pub(crate) fn for_tests(machine: &mut Machine) {
+    with_huge_pages(machine);
+    // Pages migrate on request from one memory node to another one, and where there are two the
+    // kernel would move them, and leave hints, on its own.
+    machine.append.push_str(" numa_balancing=disable");
+    // A thread can be interrupted for another one while it is in the kernel, in the middle of a move.
+    machine.append.push_str(" preempt=full");
+    NODES_MEMORY.clone_into(&mut machine.memory);
+    machine.cpus = 2;
+    machine.qemu_options.extend(NODES.map(str::to_owned));
+    // What swap space lies on.
+    if machine.modules.is_some() {
+        machine.load.push("loop".to_owned());
+    }
+}
+
 /// A kernel by series or path.
 pub(crate) fn choose(cx: &Context, kernel: &str) -> Result<Chosen> {
     if series::ALL.contains(&kernel) {
@@ -103,11 +133,14 @@ pub(crate) fn choose(cx: &Context, kernel: &str) -> Result<Chosen> {
     if !image.is_file() {
         bail!("`{kernel}` is no file and none of the series {}", series::ALL.join(", "));
     }
-    Ok(Chosen {
-        name: image.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        image: image.to_owned(),
-        modules: None,
-    })
+    Ok(Chosen::at(&image.file_name().unwrap_or_default().to_string_lossy(), image))
+}
+
+impl Chosen {
+    /// An image without modules.
+    pub(crate) fn at(name: &str, image: &Path) -> Self {
+        Self { name: name.to_owned(), image: image.to_owned(), modules: None }
+    }
 }
 
 /// The newest of the kernels that `setup` fetches.

@@ -10,7 +10,7 @@ use crate::apt::Candidate;
 pub(crate) const ALL: &[&str] =
     &["5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"];
 /// The series that `setup` fetches and `test` boots unless told otherwise.
-pub(crate) const DEFAULT: &[&str] = &["6.1", "6.12", "7.2"];
+pub(crate) const DEFAULT: &[&str] = &["6.1", "6.12", "6.18", "7.2"];
 
 /// The names of all packages that hold a kernel image or belong to one.
 pub(crate) const PACKAGES: &str = "^linux-(image|binary|base|modules)-[0-9].*-cloud-amd64$";

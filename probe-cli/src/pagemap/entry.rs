@@ -53,8 +53,9 @@ impl Entry {
     /// What a non-present entry of a generic VMA holds.
     ///
     /// Bits 0 to 4 are the swap type, where the reader may see it. Types that are swap files come
-    /// first, and 23 or more of them exist in every configuration; the last one is the marker
-    /// (include/linux/swap.h). What the others mean depends on the configuration.
+    /// first, and 22 or more of them exist in every configuration; the last one is the marker, or
+    /// from Linux 5.19 to 6.1 the last but one (include/linux/swap.h). What the others mean depends
+    /// on the configuration.
     pub(crate) const fn non_present(self) -> LeafKind {
         const MARKER: u64 = 31;
         if self.0 & Self::GUARD != 0 {
@@ -62,11 +63,12 @@ impl Entry {
         }
         let (kind, offset) = (self.frame() & 31, self.frame() >> 5);
         match (kind, offset) {
-            // Before markers (5.19) type 31 had a page frame as offset, never such a low one.
-            (MARKER, 1) => LeafKind::UffdWp,
+            // Before markers (5.19) type 31 had a page frame as offset, never such a low one, and
+            // so has type 30 where it is no marker.
+            (30 | MARKER, 1) => LeafKind::UffdWp,
             (MARKER, 2 | 3) => LeafKind::UffdPoison,
             (MARKER, 4..=7) => LeafKind::Guard,
-            (0..23, _) => LeafKind::Swap,
+            (0..22, _) => LeafKind::Swap,
             _ => LeafKind::Other,
         }
     }
@@ -181,8 +183,9 @@ mod tests {
         const SWAP: u64 = 1 << 62;
         for (entry, kind) in [
             (SWAP | 7 << 5, LeafKind::Swap),
-            (SWAP | 0x16 | 7 << 5, LeafKind::Swap),
-            (SWAP | 0x17 | 7 << 5, LeafKind::Other),
+            (SWAP | 0x15 | 7 << 5, LeafKind::Swap),
+            (SWAP | 0x16 | 7 << 5, LeafKind::Other),
+            (SWAP | 0x1e | 0x1234 << 5, LeafKind::Other),
             (SWAP | 0x1f | 1 << 5, LeafKind::UffdWp),
             (SWAP | 0x1f | 2 << 5, LeafKind::UffdPoison),
             (SWAP | 0x1f | 4 << 5, LeafKind::Guard),
@@ -191,6 +194,8 @@ mod tests {
             // Seen on 6.18, made by UFFDIO_WRITEPROTECT and UFFDIO_POISON.
             (0x4200_0000_0000_003f, LeafKind::UffdWp),
             (0x4000_0000_0000_005f, LeafKind::UffdPoison),
+            // Seen on 6.1.
+            (0x4280_0000_0000_003e, LeafKind::UffdWp),
             // Without the right to see more.
             (SWAP, LeafKind::Swap),
         ] {

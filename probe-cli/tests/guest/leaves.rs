@@ -1,12 +1,8 @@
 //! The scan of page tables against the kernel's own interfaces, page by page, on memory of this
-//! process with every kind of leaf that can be made here.
+//! process with the leaves that every kernel makes.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
-    io::Read as _,
-    ops::Range,
-    os::unix::fs::FileExt as _,
     sync::{LazyLock, Mutex},
 };
 
@@ -21,30 +17,27 @@ use walkprobe::{
 };
 
 use crate::{
+    compare::{checked, expect, smaps},
     memory::{Area, PAGE, PMD, PUD},
-    run::{ensure, guest},
+    need,
+    run::ensure,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
-    type Test = fn() -> Result<(), Failed>;
-    let tests: [(&str, Test); 11] = [
-        ("base_pages", base_pages),
-        ("sparse_pages", sparse_pages),
-        ("zero_pages", zero_pages),
-        ("prot_none", prot_none),
-        ("thp", thp),
-        ("thp_mapped_by_ptes", thp_mapped_by_ptes),
-        ("huge_zero_page", huge_zero_page),
-        ("hugetlb_2m", hugetlb_2m),
-        ("hugetlb_1g", hugetlb_1g),
-        ("guard_regions", guard_regions),
-        ("untouched_terabyte", untouched_terabyte),
-    ];
-    // There is no loop helper before Linux 5.17.
-    let too_old = guest().is_some_and(|series| series == "5.10");
-    tests
-        .map(|(name, test)| Trial::test(format!("leaves::{name}"), test).with_ignored_flag(too_old))
-        .into()
+    [
+        need::trial("base_pages", None, base_pages),
+        need::trial("sparse_pages", None, sparse_pages),
+        need::trial("zero_pages", None, zero_pages),
+        need::trial("prot_none", None, prot_none),
+        need::trial("thp", need::thp(), thp),
+        need::trial("thp_mapped_by_ptes", need::thp(), thp_mapped_by_ptes),
+        need::trial("huge_zero_page", need::thp(), huge_zero_page),
+        need::trial("hugetlb_2m", need::hugetlb(PMD, 4), hugetlb_2m),
+        need::trial("hugetlb_1g", need::hugetlb(PUD, 1), hugetlb_1g),
+        need::trial("guard_regions", need::guard(), guard_regions),
+        need::trial("untouched_terabyte", None, untouched_terabyte),
+    ]
+    .into()
 }
 
 /// One scanner for all tests.
@@ -52,7 +45,21 @@ static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> =
     LazyLock::new(|| Mutex::new(Scanner::open(&gather_btf()).map_err(|error| error.to_string())));
 
 /// What the scan says of an area: runs without gaps, in order.
-fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
+pub(crate) fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
+    scan_for(area, Wants::default())
+}
+
+/// The same with the orders of folios.
+pub(crate) fn scan_folios(area: &Area) -> Result<Vec<Run>, Failed> {
+    scan_for(area, Wants { folios: true, ..Wants::default() })
+}
+
+/// The same with marks.
+pub(crate) fn scan_marks(area: &Area) -> Result<Vec<Run>, Failed> {
+    scan_for(area, Wants { marks: true, ..Wants::default() })
+}
+
+fn scan_for(area: &Area, wants: Wants) -> Result<Vec<Run>, Failed> {
     let mut scanner = SCANNER.lock().map_err(|_| "another test panicked")?;
     let scanner = scanner.as_mut().map_err(|error| error.clone())?;
     let space = scanner.resolve(File::open("/proc/self/pagemap")?)?;
@@ -66,7 +73,7 @@ fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
         folio_order: None,
         marks: None,
     };
-    let effort = scanner.walk(&space, &[area.range()], Wants::default(), |_, run| {
+    let effort = scanner.walk(&space, &[area.range()], wants, |_, run| {
         if run.start > at {
             runs.push(hole(at, run.start));
         }
@@ -78,87 +85,6 @@ fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
     }
     ensure(effort.torn == 0, || format!("torn at rest: {effort:?}"))?;
     Ok(runs)
-}
-
-/// Bytes by kind and leaf size.
-fn bytes(runs: &[Run]) -> BTreeMap<(LeafKind, LeafSize), u64> {
-    let mut bytes = BTreeMap::new();
-    for run in runs {
-        *bytes.entry((run.kind, run.size)).or_default() += run.bytes();
-    }
-    bytes
-}
-
-/// Scans an area, and compares it page by page with pagemap and in sum with smaps.
-fn checked(area: &Area) -> Result<BTreeMap<(LeafKind, LeafSize), u64>, Failed> {
-    let runs = scan(area)?;
-    let pagemap = pagemap(area.range())?;
-    for run in &runs {
-        for page in run.range().step_by(PAGE) {
-            let index = usize::try_from((page - area.range().start) / PAGE as u64)?;
-            let (present, swapped) = (pagemap[index] >> 63 != 0, pagemap[index] >> 62 & 1 != 0);
-            let agrees = match run.kind {
-                LeafKind::Hole => !present && !swapped,
-                LeafKind::Present | LeafKind::Zero | LeafKind::ProtNone => present,
-                // pagemap shows every other entry as swapped.
-                _ => swapped,
-            };
-            ensure(agrees, || format!("{page:#x}: {run:?}, pagemap {:#x}", pagemap[index]))?;
-        }
-    }
-    let huge: u64 = runs
-        .iter()
-        .filter(|run| run.kind == LeafKind::Present && run.size == LeafSize::PMD)
-        .map(Run::bytes)
-        .sum();
-    let smaps = smaps(
-        area.range(),
-        &["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Private_Hugetlb", "Shared_Hugetlb"],
-    )?;
-    let gigantic = runs.iter().filter(|run| run.size == LeafSize::PUD).map(Run::bytes).sum::<u64>();
-    ensure(huge + gigantic == smaps, || {
-        format!("{huge} bytes in huge leaves, {smaps} in smaps: {runs:?}")
-    })?;
-    Ok(bytes(&runs))
-}
-
-/// The pagemap entries of a range.
-fn pagemap(range: Range<u64>) -> Result<Vec<u64>, Failed> {
-    let pages = usize::try_from((range.end - range.start) / PAGE as u64)?;
-    let mut bytes = vec![0; pages * 8];
-    File::open("/proc/self/pagemap")?.read_exact_at(&mut bytes, range.start / PAGE as u64 * 8)?;
-    Ok(bytes
-        .chunks_exact(8)
-        .map(|entry| entry.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
-        .collect())
-}
-
-/// The sum of these fields of smaps in bytes, over the VMAs that lie in a range.
-fn smaps(range: Range<u64>, fields: &[&str]) -> Result<u64, Failed> {
-    let mut text = String::new();
-    File::open("/proc/self/smaps")?.read_to_string(&mut text)?;
-    let (mut inside, mut sum) = (false, 0);
-    for line in text.lines() {
-        let first = line.split_ascii_whitespace().next().unwrap_or("");
-        if let Some((start, end)) = first.split_once('-')
-            && let (Ok(start), Ok(end)) =
-                (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16))
-        {
-            inside = range.start <= start && end <= range.end;
-        } else if inside && fields.contains(&first.trim_end_matches(':')) {
-            sum += line.split_ascii_whitespace().nth(1).unwrap_or("0").parse::<u64>()? << 10;
-        }
-    }
-    Ok(sum)
-}
-
-fn expect(
-    found: &BTreeMap<(LeafKind, LeafSize), u64>,
-    expected: &[((LeafKind, LeafSize), usize)],
-) -> Result<(), Failed> {
-    let expected: BTreeMap<_, _> =
-        expected.iter().map(|&(kind, bytes)| (kind, bytes as u64)).collect();
-    ensure(*found == expected, || format!("{found:?} instead of {expected:?}"))
 }
 
 fn base_pages() -> Result<(), Failed> {
@@ -215,7 +141,7 @@ fn prot_none() -> Result<(), Failed> {
 }
 
 fn thp() -> Result<(), Failed> {
-    let Some(area) = Area::huge(4 * PMD)? else { return Ok(()) };
+    let area = Area::huge(4 * PMD)?.ok_or("THP is switched off")?;
     area.write(0..2 * PMD);
     let found = checked(&area)?;
     // Where memory is fragmented some can be base pages; the sum is the same.
@@ -224,7 +150,7 @@ fn thp() -> Result<(), Failed> {
 }
 
 fn thp_mapped_by_ptes() -> Result<(), Failed> {
-    let Some(area) = Area::huge(2 * PMD)? else { return Ok(()) };
+    let area = Area::huge(2 * PMD)?.ok_or("THP is switched off")?;
     area.write(0..2 * PMD);
     area.forbid(PAGE..2 * PAGE)?;
     let found = checked(&area)?;
@@ -236,19 +162,19 @@ fn thp_mapped_by_ptes() -> Result<(), Failed> {
 }
 
 fn huge_zero_page() -> Result<(), Failed> {
-    let Some(area) = Area::huge(2 * PMD)? else { return Ok(()) };
+    let area = Area::huge(2 * PMD)?.ok_or("THP is switched off")?;
     area.read(0..PAGE);
-    let found = bytes(&scan(&area)?);
+    let found = checked(&area)?;
     // Without the huge page of zeroes the kernel maps an empty THP, or one base page.
     let zero = found.get(&(LeafKind::Zero, LeafSize::PMD)) == Some(&(PMD as u64));
     let use_zero = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/use_zero_page")?;
     ensure(zero == (use_zero.trim() == "1"), || format!("use_zero_page {use_zero}: {found:?}"))?;
     // smaps does not count it.
-    ensure(smaps(area.range(), &["AnonHugePages"])? == 0, || "smaps counts it".to_owned())
+    ensure(smaps(&area, &["AnonHugePages"])? == 0, || "smaps counts it".to_owned())
 }
 
 fn hugetlb_2m() -> Result<(), Failed> {
-    let Some(area) = Area::hugetlb(4 * PMD, PMD)? else { return Ok(()) };
+    let area = Area::hugetlb(4 * PMD, PMD)?.ok_or("the pool is empty")?;
     area.write(PMD..3 * PMD);
     expect(
         &checked(&area)?,
@@ -260,18 +186,16 @@ fn hugetlb_2m() -> Result<(), Failed> {
 }
 
 fn hugetlb_1g() -> Result<(), Failed> {
-    let Some(area) = Area::hugetlb(PUD, PUD)? else { return Ok(()) };
+    let area = Area::hugetlb(PUD, PUD)?.ok_or("the pool is empty")?;
     expect(&checked(&area)?, &[((LeafKind::Hole, LeafSize::BASE), PUD)])?;
     area.write(0..PAGE);
-    expect(&bytes(&scan(&area)?), &[((LeafKind::Present, LeafSize::PUD), PUD)])
+    expect(&checked(&area)?, &[((LeafKind::Present, LeafSize::PUD), PUD)])
 }
 
 fn guard_regions() -> Result<(), Failed> {
     let area = Area::base(PMD)?;
     area.write(0..PMD);
-    if !area.guard(4 * PAGE..6 * PAGE)? {
-        return Ok(()); // before Linux 6.13
-    }
+    area.guard(4 * PAGE..6 * PAGE)?;
     expect(
         &checked(&area)?,
         &[

@@ -4,15 +4,30 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod compare;
 mod exact;
+mod files;
+mod folios;
+mod frames;
+mod hints;
 mod input;
 mod leaves;
+mod levels;
 mod lost;
 mod maps;
+mod marked;
 mod memory;
+mod migration;
 mod modes;
+mod need;
+mod nodes;
+mod poison;
 mod run;
+mod shared;
+mod swap;
 mod terminal;
+mod threads;
+mod uffd;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -21,6 +36,14 @@ fn main() {
     let trials: Vec<Trial> = [
         exact::trials(),
         leaves::trials(),
+        folios::trials(),
+        levels::trials(),
+        shared::trials(),
+        marked::trials(),
+        swap::trials(),
+        migration::trials(),
+        hints::trials(),
+        poison::trials(),
         maps::trials(),
         lost::trials(),
         modes::trials(),

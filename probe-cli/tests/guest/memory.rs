@@ -1,6 +1,12 @@
 //! Memory of this process with known leaves.
 
-use std::{ffi::c_void, io, ops::Range, ptr};
+use std::{
+    ffi::c_void,
+    io,
+    ops::Range,
+    os::fd::{AsRawFd as _, BorrowedFd},
+    ptr,
+};
 
 pub(crate) const PAGE: usize = 4 << 10;
 pub(crate) const PMD: usize = 2 << 20;
@@ -9,85 +15,149 @@ pub(crate) const PUD: usize = 1 << 30;
 /// Linux 6.13 (`include/uapi/asm-generic/mman-common.h`).
 const MADV_GUARD_INSTALL: i32 = 102;
 
-/// Private memory, aligned to 1 GiB where it is huge and to 2 MiB elsewhere, with room on both sides so
-/// that no other VMA joins it. A part of another area does not own it.
+/// Memory, aligned to 1 GiB where it is huge and to 2 MiB elsewhere, with room on both sides so that
+/// no other VMA joins it. A part of another area does not own it.
 pub(crate) struct Area {
     start: usize,
     length: usize,
+    hugetlb: bool,
     mapping: Option<Range<usize>>,
+}
+
+/// What is mapped.
+#[derive(Clone, Copy)]
+pub(crate) enum Backing<'a> {
+    /// Nothing yet: anonymous memory.
+    Anonymous,
+    /// Private hugetlb memory of pages of this size.
+    Hugetlb(usize),
+    /// A file or memfd, shared.
+    Shared(BorrowedFd<'a>),
+    /// A hugetlb memfd, shared, at a multiple of this; nothing is reserved.
+    SharedHugetlb(BorrowedFd<'a>, usize),
+}
+
+impl Backing<'_> {
+    /// Flags and file descriptor for mmap.
+    fn arguments(self) -> (i32, i32) {
+        let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        match self {
+            Self::Anonymous => (anonymous | libc::MAP_NORESERVE, -1),
+            Self::Hugetlb(size) => {
+                let log = i32::try_from(size.trailing_zeros()).unwrap_or(0);
+                (anonymous | libc::MAP_HUGETLB | log << libc::MAP_HUGE_SHIFT, -1)
+            }
+            Self::Shared(file) => (libc::MAP_SHARED, file.as_raw_fd()),
+            Self::SharedHugetlb(file, _) => {
+                (libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd())
+            }
+        }
+    }
+
+    fn alignment(self) -> usize {
+        match self {
+            Self::Hugetlb(size) | Self::SharedHugetlb(_, size) => size,
+            _ => PAGE,
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "maps memory whose page tables are looked at")]
 impl Area {
     /// Memory without THP.
     pub(crate) fn base(length: usize) -> io::Result<Self> {
-        let area = Self::new(length, PMD, 0)?;
+        let area = Self::new(length, Backing::Anonymous)?;
         area.advise(0..length, libc::MADV_NOHUGEPAGE)?;
         Ok(area)
     }
 
-    /// Memory with THP; `None` where the kernel has none, or it is switched off.
+    /// Memory with THP; `None` where it is switched off.
     pub(crate) fn huge(length: usize) -> io::Result<Option<Self>> {
         let switch = "/sys/kernel/mm/transparent_hugepage/enabled";
         match std::fs::read_to_string(switch) {
             Ok(text) if !text.contains("[never]") => {}
             _ => return Ok(None),
         }
-        let area = Self::new(length, PMD, 0)?;
+        let area = Self::new(length, Backing::Anonymous)?;
         area.advise(0..length, libc::MADV_HUGEPAGE)?;
         Ok(Some(area))
     }
 
     /// hugetlb memory of pages of `size` bytes; `None` when the pool has not enough.
     pub(crate) fn hugetlb(length: usize, size: usize) -> io::Result<Option<Self>> {
-        let log = i32::try_from(size.trailing_zeros()).unwrap_or(0);
-        match Self::new(length, size, libc::MAP_HUGETLB | log << libc::MAP_HUGE_SHIFT) {
+        match Self::new(length, Backing::Hugetlb(size)) {
             Ok(area) => Ok(Some(area)),
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn new(length: usize, align: usize, flags: i32) -> io::Result<Self> {
-        let room = length + 2 * align.max(PMD);
-        let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        let flags = flags | anonymous | if flags == 0 { libc::MAP_NORESERVE } else { 0 };
-        // SAFETY: new mappings; the second replaces a part of the first, which nobody uses.
-        unsafe {
-            let around = libc::mmap(
-                ptr::null_mut(),
-                room,
-                libc::PROT_NONE,
-                anonymous | libc::MAP_NORESERVE,
-                -1,
-                0,
-            );
-            if around == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
-            let mapping = around as usize..around as usize + room;
-            let start = (mapping.start + 1).next_multiple_of(align);
-            let memory = libc::mmap(
-                start as *mut c_void,
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                flags | libc::MAP_FIXED,
-                -1,
-                0,
-            );
-            // Dropped, and with it unmapped, when the second mapping fails.
-            let area = Self { start, length, mapping: Some(mapping) };
-            if memory == libc::MAP_FAILED {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(area)
+    /// Memory with something behind it.
+    pub(crate) fn new(length: usize, backing: Backing) -> io::Result<Self> {
+        Self::side_by_side(&[(length, backing)])
+    }
+
+    /// Neighbouring VMAs; each one's pages must not be larger than those of the one before.
+    pub(crate) fn side_by_side(parts: &[(usize, Backing)]) -> io::Result<Self> {
+        let align = parts.iter().map(|(_, backing)| backing.alignment()).fold(PMD, usize::max);
+        let length: usize = parts.iter().map(|(length, _)| length).sum();
+        let room = length + 2 * align;
+        let around = Self::map(0, room, libc::PROT_NONE, Backing::Anonymous.arguments())?;
+        let mapping = around..around + room;
+        let start = (mapping.start + 1).next_multiple_of(align);
+        let hugetlb = parts.iter().any(|(_, backing)| backing.alignment() > PAGE);
+        // Dropped, and with it unmapped, when a mapping fails.
+        let area = Self { start, length, hugetlb, mapping: Some(mapping) };
+        let mut at = start;
+        for (length, backing) in parts {
+            let (flags, file) = backing.arguments();
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            Self::map(at, *length, access, (flags | libc::MAP_FIXED, file))?;
+            at += length;
         }
+        Ok(area)
+    }
+
+    /// Anonymous base pages near an address; the kernel may choose another one.
+    pub(crate) fn near(address: usize, length: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let start = Self::map(address, length, access, Backing::Anonymous.arguments())?;
+        let mapping = Some(start..start + length);
+        let area = Self { start, length, hugetlb: false, mapping };
+        area.advise(0..length, libc::MADV_NOHUGEPAGE)?;
+        Ok(area)
+    }
+
+    /// Memory that is there already, and stays.
+    pub(crate) fn existing(range: Range<u64>) -> Result<Self, std::num::TryFromIntError> {
+        let (start, end) = (usize::try_from(range.start)?, usize::try_from(range.end)?);
+        Ok(Self { start, length: end - start, hugetlb: false, mapping: None })
+    }
+
+    fn map(at: usize, length: usize, access: i32, (flags, file): (i32, i32)) -> io::Result<usize> {
+        // SAFETY: a new mapping, or one that replaces a part of a mapping of ours that nobody uses.
+        let memory = unsafe { libc::mmap(at as *mut c_void, length, access, flags, file, 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(memory as usize)
+    }
+
+    /// In bytes.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it is hugetlb memory.
+    pub(crate) fn is_hugetlb(&self) -> bool {
+        self.hugetlb
     }
 
     /// A part of the area, in bytes from its beginning.
     pub(crate) fn part(&self, range: Range<usize>) -> Self {
         assert!(range.end <= self.length);
-        Self { start: self.start + range.start, length: range.len(), mapping: None }
+        let start = self.start + range.start;
+        Self { start, length: range.len(), hugetlb: self.hugetlb, mapping: None }
     }
 
     /// The addresses.
@@ -124,16 +194,13 @@ impl Area {
         }
     }
 
-    /// Makes a guard region; false where the kernel has none.
-    pub(crate) fn guard(&self, range: Range<usize>) -> io::Result<bool> {
-        match self.advise(range, MADV_GUARD_INSTALL) {
-            Ok(()) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Makes a guard region.
+    pub(crate) fn guard(&self, range: Range<usize>) -> io::Result<()> {
+        self.advise(range, MADV_GUARD_INSTALL)
     }
 
-    fn advise(&self, range: Range<usize>, advice: i32) -> io::Result<()> {
+    /// madvise.
+    pub(crate) fn advise(&self, range: Range<usize>, advice: i32) -> io::Result<()> {
         assert!(range.end <= self.length);
         let start = (self.start + range.start) as *mut c_void;
         // SAFETY: our own mapping, whose contents nobody needs.

@@ -22,6 +22,10 @@ const TESTS: &str = "/bin/guest-tests";
 const BINARY_VARIABLE: &str = "WALKPROBE_BIN";
 /// Tells the tests on which kernel series they run; unset outside of guests.
 const GUEST_VARIABLE: &str = "WALKPROBE_GUEST";
+/// Tells the tests that the kernel was told to use so many levels of page tables; unset elsewhere.
+const LEVELS_VARIABLE: &str = "WALKPROBE_LEVELS";
+/// The tests of the page-table scan; they run a second time on page tables of four levels.
+const SCAN_TESTS: &str = "leaves";
 /// For one kernel.
 const TIMEOUT: Duration = Duration::from_mins(15);
 /// Two guests share two processors, so silence means less.
@@ -60,13 +64,13 @@ pub(super) fn run(
         return Ok(());
     };
     let accelerator = lab.accelerator(cx, first)?;
-    let waiting = Mutex::new(chosen.iter());
+    let waiting = Mutex::new(boots(&chosen, arguments).into_iter());
     let interrupted = thread::scope(|scope| {
         let work = || -> Result<(), Error> {
             loop {
                 let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(kernel) = next else { return Ok(()) };
-                one(&lab, tally, kernel, accelerator, &tests, arguments)?;
+                let Some(boot) = next else { return Ok(()) };
+                one(&lab, tally, &boot, accelerator, &tests)?;
             }
         };
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
@@ -79,28 +83,63 @@ pub(super) fn run(
     Ok(())
 }
 
+/// One guest.
+struct Boot<'a> {
+    name: String,
+    kernel: &'a Chosen,
+    four_levels: bool,
+    arguments: Vec<String>,
+}
+
+/// Each kernel once, and the last one a second time with page tables of four levels: the processor
+/// of a guest has five, unless this machine's own executes its instructions.
+fn boots<'a>(kernels: &'a [Chosen], arguments: &[String]) -> Vec<Boot<'a>> {
+    let boot = |kernel: &'a Chosen| Boot {
+        name: kernel.name.clone(),
+        kernel,
+        four_levels: false,
+        arguments: arguments.to_vec(),
+    };
+    let scan = arguments.is_empty() || arguments.iter().any(|word| word.starts_with(SCAN_TESTS));
+    let again = kernels.last().filter(|_| scan).map(|kernel| Boot {
+        name: format!("{} no5lvl", kernel.name),
+        four_levels: true,
+        arguments: if arguments.is_empty() {
+            vec![SCAN_TESTS.to_owned()]
+        } else {
+            arguments.to_vec()
+        },
+        ..boot(kernel)
+    });
+    kernels.iter().map(boot).chain(again).collect()
+}
+
 /// Boots one kernel with the tests; only an interruption is an error, all else a failure that is counted.
 fn one(
     lab: &Lab,
     tally: &Tally,
-    kernel: &Chosen,
+    boot: &Boot,
     accelerator: Accelerator,
     tests: &Path,
-    arguments: &[String],
 ) -> Result<(), Error> {
-    let name = format!("guest {}", kernel.name);
-    let command = std::iter::once(TESTS.to_owned()).chain(arguments.iter().cloned());
-    let mut machine = lab.machine(kernel, accelerator, command.collect());
-    guest::with_huge_pages(&mut machine);
+    let name = format!("guest {}", boot.name);
+    let command = std::iter::once(TESTS.to_owned()).chain(boot.arguments.iter().cloned());
+    let mut machine = lab.machine(boot.kernel, accelerator, command.collect());
+    guest::for_tests(&mut machine);
+    if boot.four_levels {
+        machine.append.push_str(" no5lvl");
+        machine.environment.push((LEVELS_VARIABLE.to_owned(), "4".to_owned()));
+        // Beside the log of the same kernel's other guest.
+        machine.kernel_log.set_extension("no5lvl.log");
+    }
     machine.add.push(AddedFile { source: tests.to_owned(), destination: TESTS.into() });
     machine.environment.push((BINARY_VARIABLE.to_owned(), "/bin/walkprobe".to_owned()));
-    machine.environment.push((GUEST_VARIABLE.to_owned(), kernel.name.clone()));
+    machine.environment.push((GUEST_VARIABLE.to_owned(), boot.kernel.name.clone()));
     machine.timeout = Some(TIMEOUT);
     machine.hang_after = HANG_AFTER;
 
     let start = Instant::now();
-    let failed_before = tally.failed();
-    let shown_before = format!("[{}] ", kernel.name);
+    let shown_before = format!("[{}] ", boot.name);
     let (silent, silent_tally) = (String::new(), Tally::default());
     let outcome = probe_lab::boot(
         &lab.qemu,
@@ -120,7 +159,7 @@ fn one(
                 exit.status,
                 say::seconds(start.elapsed())
             ));
-            if exit.status != 0 && tally.failed() == failed_before {
+            if exit.status != 0 && tally.failed_in(&name) == 0 {
                 tally.fail(format!("{name}: the tests ended with exit status {}", exit.status));
             }
         }
@@ -151,7 +190,8 @@ fn natively(
         .args(arguments)
         .current_dir(&cx.workspace.root)
         .env(BINARY_VARIABLE, lab.walkprobe())
-        .env_remove(GUEST_VARIABLE);
+        .env_remove(GUEST_VARIABLE)
+        .env_remove(LEVELS_VARIABLE);
     host::tests(tally, "tests on this kernel", "[here] ", &mut command);
 }
 
@@ -167,4 +207,28 @@ fn tests(cx: &Context) -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == "guest")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo built no test program `guest`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(arguments: &[&str]) -> Vec<(String, Vec<String>)> {
+        let kernel = |name: &str| Chosen::at(name, Path::new("vmlinuz"));
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        boots(&[kernel("6.1"), kernel("7.2")], &arguments)
+            .into_iter()
+            .map(|boot| (boot.name, boot.arguments))
+            .collect()
+    }
+
+    #[test]
+    fn the_last_kernel_scans_four_levels_too() {
+        let all = names(&[]);
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1], ("7.2".to_owned(), vec![]));
+        assert_eq!(all[2], ("7.2 no5lvl".to_owned(), vec![SCAN_TESTS.to_owned()]));
+        assert_eq!(names(&["leaves::swap"])[2].1, ["leaves::swap"]);
+        assert_eq!(names(&["terminal"]).len(), 2);
+    }
 }

@@ -41,6 +41,14 @@ impl Tally {
         self.change(|counts| counts.failures.len())
     }
 
+    /// How many have failed so far in a stage.
+    pub(super) fn failed_in(&self, stage: &str) -> usize {
+        let of_stage = |failure: &&String| {
+            failure.strip_prefix(stage).is_some_and(|rest| rest.starts_with(": "))
+        };
+        self.change(|counts| counts.failures.iter().filter(of_stage).count())
+    }
+
     /// Counts one line of a test runner's output.
     pub(super) fn line(&self, stage: &str, line: &str) {
         match read(line) {
@@ -78,7 +86,7 @@ fn read(line: &str) -> Line<'_> {
     };
     match verdict {
         "ok" => Line::Passed,
-        "FAILED" => Line::Failed(name),
+        "FAILED" => Line::Failed(name.trim()),
         _ => Line::Other,
     }
 }

@@ -25,7 +25,7 @@ const HUGE: u64 = bits::PRESENT | bits::PSE;
 const NOTHING: Wants = Wants { marks: false, folios: false };
 
 fn kinds() -> Kinds {
-    let mut kinds = Kinds::new(&Facts::default());
+    let mut kinds = Kinds::new(&Facts::default(), None);
     kinds.zero_frame = Some(7);
     kinds
 }

@@ -7,6 +7,9 @@ use crate::{kernel::facts::Facts, model::leaf::LeafKind};
 /// Types of swap entries (`SWP_TYPE_BITS`, arch/x86/include/asm/pgtable_64.h).
 const SWAP_TYPES: usize = 32;
 
+/// The last of them.
+const LAST_SWAP_TYPE: u8 = 31;
+
 /// What tells the kinds of entries apart.
 #[derive(Clone, Debug)]
 pub(super) struct Kinds {
@@ -20,12 +23,15 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    /// Without the pages of zeroes, which have to be looked for.
+    /// Without the pages of zeroes, which have to be looked for. `marker` is the swap type of markers,
+    /// where it could be found.
     ///
     /// The special swap types stand at the end, in this order: hardware poison, migration, device,
-    /// marker (`include/linux/swap.h`); which of them a kernel has shows in its functions.
-    pub(super) fn new(facts: &Facts) -> Self {
-        use LeafKind::{DeviceExclusive, DevicePrivate, HwPoison, Migration};
+    /// marker (`include/linux/swap.h`); which of them a kernel has shows in its functions. What stands behind
+    /// the marker is `SWP_SWAPIN_ERROR`: swap space that could not be read, for which the marker
+    /// of poison is used from Linux 6.2 on.
+    pub(super) fn new(facts: &Facts, marker: Option<u8>) -> Self {
+        use LeafKind::{DeviceExclusive, DevicePrivate, HwPoison, Migration, UffdPoison};
         let has = |name| facts.has_function(name);
         let mut special = Vec::new();
         if has("memory_failure") {
@@ -43,6 +49,8 @@ impl Kinds {
             special.extend([DevicePrivate, DevicePrivate, DeviceExclusive].map(Some));
         }
         special.push(None);
+        special
+            .extend((marker.unwrap_or(LAST_SWAP_TYPE)..LAST_SWAP_TYPE).map(|_| Some(UffdPoison)));
         let mut swap = [Some(LeafKind::Swap); SWAP_TYPES];
         swap[SWAP_TYPES - special.len()..].copy_from_slice(&special);
         Self { zero_frame: None, huge_zero_frame: None, swap }
@@ -122,11 +130,11 @@ mod tests {
         model::leaf::LeafKind,
     };
 
-    fn kinds(functions: &[&str]) -> Kinds {
+    fn kinds(functions: &[&str], marker: Option<u8>) -> Kinds {
         let function = FunctionFacts { symbols: Some(1), ..FunctionFacts::default() };
         let functions = functions.iter().map(|name| ((*name).to_owned(), function.clone()));
         let facts = Facts { functions: functions.collect(), ..Facts::default() };
-        Kinds { zero_frame: Some(7), huge_zero_frame: Some(512), ..Kinds::new(&facts) }
+        Kinds { zero_frame: Some(7), huge_zero_frame: Some(512), ..Kinds::new(&facts, marker) }
     }
 
     /// An entry with this swap type and offset, as the kernel makes it (`__swp_entry`).
@@ -139,13 +147,13 @@ mod tests {
         use LeafKind::{
             DeviceExclusive as E, DevicePrivate as D, Guard, HwPoison, Migration as M, Swap,
         };
-        let all = kinds(&["memory_failure", "migrate_pages", "make_device_exclusive"]);
+        let all = kinds(&["memory_failure", "migrate_pages", "make_device_exclusive"], Some(31));
         let found: Vec<_> = (23..32).map(|kind| all.base(swap(kind, 4))).collect();
         assert_eq!(found, [Swap, HwPoison, M, M, M, D, D, E, Guard]);
-        let few = kinds(&["migrate_pages", "make_device_exclusive_range"]);
+        let few = kinds(&["migrate_pages", "make_device_exclusive_range"], None);
         let found: Vec<_> = (23..32).map(|kind| few.base(swap(kind, 4))).collect();
         assert_eq!(found, [Swap, M, M, M, D, D, E, E, Guard]);
-        assert_eq!(kinds(&[]).base(swap(30, 4)), Swap);
+        assert_eq!(kinds(&[], None).base(swap(30, 4)), Swap);
         assert_eq!(all.base(swap(31, 1)), LeafKind::UffdWp);
         assert_eq!(all.base(swap(31, 2)), LeafKind::UffdPoison);
         assert_eq!(all.base(swap(31, 8)), LeafKind::Other);
@@ -153,8 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn the_marker_was_not_always_the_last_type() {
+        use LeafKind::{Migration as M, Swap, UffdPoison, UffdWp};
+        // As 6.1.
+        let kinds = kinds(&["migrate_pages"], Some(30));
+        let found: Vec<_> = (26..32).map(|kind| kinds.base(swap(kind, 1))).collect();
+        assert_eq!(found, [Swap, M, M, M, UffdWp, UffdPoison]);
+    }
+
+    #[test]
     fn entries_with_the_same_and_and_or_are_alike() {
-        let kinds = kinds(&[]);
+        let kinds = kinds(&[], None);
         let page = |frame: u64, flags: u64| frame << 12 | flags;
         let present = [page(8, bits::PRESENT | bits::DIRTY), page(9, bits::PRESENT)];
         let zero = [page(7, bits::PRESENT | bits::SPECIAL); 2];

@@ -5,6 +5,7 @@ mod decode;
 mod folio;
 mod kinds;
 mod mapped;
+mod marker;
 mod search;
 mod spans;
 
@@ -133,7 +134,7 @@ impl Scanner {
         let parts = Mapped::new(map("PARTS")?).map_err(mapping)?;
         let tables = Mapped::new(map("TABLES")?).map_err(mapping)?;
         let orders = Mapped::new(map("ORDERS")?).map_err(mapping)?;
-        let (kinds, folios) = (Kinds::new(facts), Ok(()));
+        let (kinds, folios) = (Kinds::new(facts, marker::swap_type()), Ok(()));
         let mut scanner = Self { ebpf, state, asked, parts, tables, orders, kinds, folios };
         let own = search::orient(&mut scanner, facts)?;
         scanner.folios = folio::orient(&mut scanner, facts, &own)?;
