@@ -7,6 +7,7 @@ use crate::{
     escape::escape,
     kernel::{
         gather::gather_btf,
+        program::{Absent, Program},
         vmas::{self, AddressSpace},
     },
     maps::source::{MapError, MapSource, Wants},
@@ -23,29 +24,67 @@ use crate::{
 /// VMAs this near to each other are scanned in one go: skipping a hole costs less than a request.
 const NEAR: u64 = 1 << 30;
 
-/// The scan, or why it is not possible here.
-pub(crate) struct LiveSource {
-    scanner: Result<Scanner, ScanError>,
+/// How often a scan goes on where page tables were taken away while it looked.
+const PATIENCE: u32 = 100;
+
+/// Running processes, as their page tables or the kernel show them.
+pub struct LiveSource(Way);
+
+/// How processes are read.
+enum Way {
+    Scan(Box<Scanner>),
+    Ask { source: pagemap::Source, why: String },
 }
 
 impl LiveSource {
-    /// Finds out whether the scan is possible here.
-    pub(crate) fn open() -> Self {
-        let scanner = Scanner::open(&gather_btf());
-        if let Err(error) = &scanner {
-            log::debug!("no scan of page tables: {error}");
-        }
-        Self { scanner }
+    /// By the scan where it is possible, else by the best of the kernel's own interfaces.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(match Scanner::open(&gather_btf()) {
+            Ok(scanner) => Way::Scan(Box::new(scanner)),
+            Err(error) => {
+                log::debug!("no scan of page tables: {error}");
+                Way::Ask { source: pagemap::best(), why: error.to_string() }
+            }
+        })
+    }
+
+    /// By one of the kernel's own interfaces, whatever else is possible.
+    #[must_use]
+    pub fn by(source: pagemap::Source) -> Self {
+        Self(Way::Ask { source, why: format!("{} was asked for", source.name()) })
     }
 }
 
 impl MapSource for LiveSource {
     fn read(&mut self, pid: u32, wants: Wants) -> Result<TranslationSet, MapError> {
-        let (maps, origin) = match &mut self.scanner {
-            Ok(scanner) => scanned(scanner, pid, wants)?,
-            Err(error) => asked(pid, wants, error)?,
+        let before = Program::of(pid).map_err(|absent| absent_error(pid, absent))?;
+        let answer = match &mut self.0 {
+            Way::Scan(scanner) => scanned(scanner, pid, wants),
+            Way::Ask { source, why } => asked(pid, wants, *source, why),
         };
+        let (maps, origin) = of_one_program(pid, &before, answer)?;
         TranslationSet::new(origin, maps).map_err(|error| MapError::Set { pid, error })
+    }
+}
+
+/// The answer, unless the process has ended or called exec since `before`: then that is the reason
+/// for whatever went wrong. What did not go wrong can be a mixture of two programs even so, because
+/// several files are opened one after another, and the old address space can live on: a child of
+/// vfork shares that of its parent.
+fn of_one_program<T>(
+    pid: u32,
+    before: &Program,
+    answer: Result<T, MapError>,
+) -> Result<T, MapError> {
+    match Program::of(pid) {
+        // Its address space is gone, and it is not: only exec does that.
+        Ok(now) if now == *before => answer.map_err(|error| match error {
+            MapError::Exited { .. } => MapError::Executed { pid },
+            error => error,
+        }),
+        Ok(now) if now.is_same_process(before) => Err(MapError::Executed { pid }),
+        _ => Err(MapError::Exited { pid }),
     }
 }
 
@@ -74,10 +113,27 @@ fn scanned(
     let mut effort = Effort { torn: list.torn, ..Effort::default() };
     // Marks are counted by run, so that a run must not reach into a second VMA.
     for range in spans(&list.vmas, if wants.marks { 0 } else { NEAR }) {
-        let part = scanner.walk(&tables, range, |run| sorter.take(run)).map_err(scan_failed)?;
-        effort.tables += part.tables;
-        effort.retried += part.retried;
-        effort.torn += part.torn;
+        let mut patience = PATIENCE;
+        loop {
+            let from = range.start.max(sorter.covered);
+            match scanner.walk(&tables, from..range.end, |run| sorter.take(run)) {
+                Ok(part) => {
+                    effort.tables += part.tables;
+                    effort.retried += part.retried;
+                    effort.torn += part.torn;
+                    break;
+                }
+                // A table was freed, and something else written there, before the scan came to it.
+                Err(ScanError::Gone) if list.space().is_alive() => {
+                    effort.torn += 1;
+                    patience -= 1;
+                    if patience == 0 {
+                        return Err(scan_failed(ScanError::Restless(from)));
+                    }
+                }
+                Err(error) => return Err(scan_failed(error)),
+            }
+        }
     }
     if !list.space().is_alive() {
         return Err(MapError::Exited { pid });
@@ -97,8 +153,14 @@ fn scanned(
 }
 
 /// Asks the kernel's own interfaces.
-fn asked(pid: u32, wants: Wants, why: &ScanError) -> Result<(Vec<LeafMap>, Origin), MapError> {
-    let answer = pagemap::read(pid, wants.marks).map_err(|error| map_error(pid, error))?;
+fn asked(
+    pid: u32,
+    wants: Wants,
+    source: pagemap::Source,
+    why: &str,
+) -> Result<(Vec<LeafMap>, Origin), MapError> {
+    let answer =
+        pagemap::read_with(pid, wants.marks, source).map_err(|error| map_error(pid, error))?;
     let maps = leaf_maps(pid, answer.maps)?;
     let origin = Origin {
         pid,
@@ -142,50 +204,52 @@ struct Sorter<'a> {
     vmas: &'a [Vma],
     runs: Vec<Vec<Run>>,
     current: usize,
-    /// Runs that belong to no VMA, or reach out of one: the process has changed it meanwhile.
+    /// Where the last leaf ends that has a VMA.
+    covered: u64,
+    /// Runs that belong, in whole or in part, to no VMA, have a leaf that reaches out of one, or
+    /// stand where others stood before: the process has changed them meanwhile.
     straddling: u64,
 }
 
 impl<'a> Sorter<'a> {
     fn new(vmas: &'a [Vma]) -> Self {
-        Self { vmas, runs: vec![Vec::new(); vmas.len()], current: 0, straddling: 0 }
+        Self { vmas, runs: vec![Vec::new(); vmas.len()], current: 0, covered: 0, straddling: 0 }
     }
 
-    /// Takes a run; they come in the order of their addresses.
+    /// Takes a run. They come in the order of their addresses, but for a huge leaf that has taken the
+    /// place of smaller ones: it is told whole, and what was told before stays.
     fn take(&mut self, run: Run) {
-        let mut rest = run.start;
+        let mut rest = run.start.max(self.covered);
+        let mut torn = rest > run.start;
         while rest < run.end() {
             while self.vmas.get(self.current).is_some_and(|vma| vma.end <= rest) {
                 self.current += 1;
             }
             let Some(vma) = self.vmas.get(self.current).filter(|vma| vma.start < run.end()) else {
+                torn = true;
                 break;
             };
-            let (start, end) = (vma.start.max(rest), vma.end.min(run.end()));
-            match part(&run, start..end) {
-                Some(part) => self.runs[self.current].push(part),
-                None => self.straddling += 1,
+            let inside = vma.start.max(rest)..vma.end.min(run.end());
+            let part = part(&run, &inside);
+            torn |= inside.start > rest
+                || part.is_none_or(|part| part.bytes() < inside.end - inside.start);
+            if let Some(part) = part {
+                self.covered = part.end();
+                self.runs[self.current].push(part);
             }
-            if start > rest {
-                self.straddling += 1;
-            }
-            rest = end;
+            rest = inside.end;
         }
-        if rest < run.end() {
-            self.straddling += 1;
-        }
+        self.straddling += u64::from(torn);
     }
 }
 
-/// The leaves of a run in a range; `None` when it cuts one in two.
-fn part(run: &Run, range: Range<u64>) -> Option<Run> {
+/// The leaves of a run that are completely in a range; how many have marks is known only of all.
+fn part(run: &Run, range: &Range<u64>) -> Option<Run> {
     let size = run.size.bytes();
-    let aligned = |address: u64| (address - run.start).is_multiple_of(size);
-    (aligned(range.start) && aligned(range.end)).then(|| Run {
-        start: range.start,
-        count: (range.end - range.start) / size,
-        ..*run
-    })
+    let first = (range.start - run.start).div_ceil(size);
+    let count = ((range.end - run.start) / size).checked_sub(first).filter(|&count| count > 0)?;
+    let marks = run.marks.filter(|_| count == run.count);
+    Some(Run { start: run.start + first * size, count, marks, ..*run })
 }
 
 /// The name of a process, escaped; empty when it is gone.
@@ -197,77 +261,29 @@ fn comm(pid: u32) -> String {
 fn map_error(pid: u32, error: vmas::Error) -> MapError {
     match error {
         vmas::Error::NoProcess { .. } => MapError::NoSuchProcess { pid },
-        vmas::Error::NoAddressSpace { .. } => MapError::KernelThread { pid },
-        vmas::Error::Changed { .. } => MapError::Exited { pid },
-        vmas::Error::Denied { .. } => {
-            MapError::NoRights { pid, needs: "run as root, or with CAP_SYS_PTRACE".to_owned() }
+        // It had one a moment before.
+        vmas::Error::NoAddressSpace { .. } | vmas::Error::Changed { .. } => {
+            MapError::Exited { pid }
         }
+        vmas::Error::Denied { .. } => no_rights(pid),
         vmas::Error::NoFile { .. } => MapError::Unsupported(error.to_string()),
         vmas::Error::Io { path, source } => MapError::Read { pid, what: path, error: source },
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Sorter, spans};
-    use crate::model::{
-        leaf::{LeafKind, LeafSize, Run},
-        vma::{Permissions, Vma, VmaKind},
-    };
-
-    const PAGE: u64 = 4096;
-
-    fn vma(start: u64, end: u64) -> Vma {
-        Vma {
-            start: start * PAGE,
-            end: end * PAGE,
-            permissions: Permissions::default(),
-            kind: VmaKind::Anonymous,
-            name: String::new(),
-            offset: 0,
-            flags: None,
-        }
-    }
-
-    fn run(start: u64, count: u64, size: LeafSize) -> Run {
-        let start = start * PAGE;
-        Run { start, size, count, kind: LeafKind::Present, folio_order: None, marks: None }
-    }
-
-    #[test]
-    fn near_vmas_are_scanned_together() {
-        let vmas = [vma(1, 2), vma(2, 5), vma(9, 10)];
-        assert_eq!(spans(&vmas, 3 * PAGE).len(), 2);
-        let together = spans(&vmas, 4 * PAGE);
-        assert_eq!((together.len(), &together[0]), (1, &(PAGE..10 * PAGE)));
-        assert_eq!(spans(&vmas, 0).len(), 3);
-        assert!(spans(&[], PAGE).is_empty());
-    }
-
-    #[test]
-    fn a_run_over_several_vmas_is_divided() {
-        let vmas = [vma(1, 3), vma(3, 5), vma(7, 9)];
-        let mut sorter = Sorter::new(&vmas);
-        sorter.take(run(1, 3, LeafSize::BASE));
-        sorter.take(run(7, 2, LeafSize::BASE));
-        let starts: Vec<Vec<(u64, u64)>> = sorter
-            .runs
-            .iter()
-            .map(|runs| runs.iter().map(|run| (run.start / PAGE, run.count)).collect())
-            .collect();
-        assert_eq!(starts, [vec![(1, 2)], vec![(3, 1)], vec![(7, 2)]]);
-        assert_eq!(sorter.straddling, 0);
-    }
-
-    #[test]
-    fn leaves_that_fit_no_vma_are_counted() {
-        let vmas = [vma(512, 1000), vma(2000, 2001)];
-        let mut sorter = Sorter::new(&vmas);
-        sorter.take(run(0, 1, LeafSize::BASE)); // before
-        sorter.take(run(512, 1, LeafSize::PMD)); // reaches out
-        sorter.take(run(1500, 1, LeafSize::BASE)); // between
-        sorter.take(run(3000, 1, LeafSize::BASE)); // behind
-        assert!(sorter.runs.iter().all(Vec::is_empty));
-        assert!(sorter.straddling >= 4, "{}", sorter.straddling);
+fn absent_error(pid: u32, absent: Absent) -> MapError {
+    match absent {
+        Absent::NoProcess => MapError::NoSuchProcess { pid },
+        Absent::Ended => MapError::Ended { pid },
+        Absent::KernelThread => MapError::KernelThread { pid },
+        Absent::Hidden => no_rights(pid),
     }
 }
+
+fn no_rights(pid: u32) -> MapError {
+    MapError::NoRights { pid, needs: "run as root, or with CAP_SYS_PTRACE".to_owned() }
+}
+
+#[cfg(test)]
+#[path = "map_source_tests.rs"]
+mod tests;
