@@ -84,6 +84,7 @@ fn of_one_program<T>(
             error => error,
         }),
         Ok(now) if now.is_same_process(before) => Err(MapError::Executed { pid }),
+        Err(Absent::Between) => Err(MapError::Executed { pid }),
         _ => Err(MapError::Exited { pid }),
     }
 }
@@ -276,6 +277,7 @@ fn absent_error(pid: u32, absent: Absent) -> MapError {
         Absent::NoProcess => MapError::NoSuchProcess { pid },
         Absent::Ended => MapError::Ended { pid },
         Absent::KernelThread => MapError::KernelThread { pid },
+        Absent::Between => MapError::Executed { pid },
         Absent::Hidden => no_rights(pid),
     }
 }

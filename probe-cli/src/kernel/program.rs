@@ -23,6 +23,8 @@ pub(crate) enum Absent {
     Ended,
     /// It never had an address space.
     KernelThread,
+    /// It is between two programs: exec has made the new address space, and not yet filled it.
+    Between,
     /// `/proc` is mounted so that it does not show (`hidepid`).
     Hidden,
 }
@@ -60,7 +62,10 @@ fn parse(stat: &[u8]) -> Result<Program, Absent> {
     } else if bytes == 0 || matches!(field(3), b"Z" | b"X") {
         Err(Absent::Ended)
     } else {
-        Ok(Program { born: number(22), code: [number(26), number(27)], stack: number(28) })
+        // `load_elf_binary` sets them when all else is there; what may not be seen is 1, not 0.
+        let code = [number(26), number(27)];
+        let program = Program { born: number(22), code, stack: number(28) };
+        if code == [0, 0] { Err(Absent::Between) } else { Ok(program) }
     }
 }
 
@@ -69,8 +74,12 @@ mod tests {
     use super::{Absent, Program, parse};
 
     fn stat(state: char, flags: u64, bytes: u64) -> Vec<u8> {
+        with_code(state, flags, bytes, "10 20")
+    }
+
+    fn with_code(state: char, flags: u64, bytes: u64, code: &str) -> Vec<u8> {
         let (before, after) = ("1 1 1 0 -1", "0 0 0 0 0 0 0 0 20 0 1 0 7000");
-        let text = format!(" {state} {before} {flags} {after} {bytes} 5 184 10 20 30 0 0");
+        let text = format!(" {state} {before} {flags} {after} {bytes} 5 184 {code} 30 0 0");
         [b"12 (a) Z\n(\xff)", text.as_bytes()].concat()
     }
 
@@ -85,6 +94,8 @@ mod tests {
         assert_eq!(parse(&stat('Z', 4, 4096)), Err(Absent::Ended));
         assert_eq!(parse(&stat('R', 4, 0)), Err(Absent::Ended));
         assert_eq!(parse(&stat('I', 0x20_8040, 0)), Err(Absent::KernelThread));
+        assert_eq!(parse(&with_code('R', 0, 4096, "0 0")), Err(Absent::Between));
+        assert!(parse(&with_code('R', 0, 4096, "1 1")).is_ok());
         assert_eq!(parse(b""), Err(Absent::NoProcess));
         assert_eq!(Program::of(u32::MAX), Err(Absent::NoProcess));
     }
