@@ -4,24 +4,37 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod child;
+mod churn;
+mod ends;
 mod exact;
 mod input;
 mod leaves;
 mod lost;
+mod many;
 mod maps;
 mod memory;
 mod modes;
+mod names;
+mod namespace;
+mod restless;
+mod roles;
 mod run;
 mod terminal;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    child::play();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         exact::trials(),
         leaves::trials(),
         maps::trials(),
+        churn::trials(),
+        many::trials(),
+        ends::trials(),
+        names::trials(),
         lost::trials(),
         modes::trials(),
         input::trials(),

@@ -1,6 +1,6 @@
 //! Memory of this process with known leaves.
 
-use std::{ffi::c_void, io, ops::Range, ptr};
+use std::{ffi::c_void, fs::File, io, ops::Range, os::fd::AsRawFd as _, ptr};
 
 pub(crate) const PAGE: usize = 4 << 10;
 pub(crate) const PMD: usize = 2 << 20;
@@ -36,6 +36,31 @@ impl Area {
         let area = Self::new(length, PMD, 0)?;
         area.advise(0..length, libc::MADV_HUGEPAGE)?;
         Ok(Some(area))
+    }
+
+    /// Memory with THP where the kernel has it.
+    pub(crate) fn huge_or_base(length: usize) -> io::Result<Self> {
+        Self::huge(length)?.map_or_else(|| Self::base(length), Ok)
+    }
+
+    /// The beginning of a file, to be read.
+    pub(crate) fn file(file: &File, length: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping; that the file can change is no matter, since nobody reads it.
+        let memory = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = memory as usize;
+        Ok(Self { start, length, mapping: Some(start..start + length) })
     }
 
     /// hugetlb memory of pages of `size` bytes; `None` when the pool has not enough.
