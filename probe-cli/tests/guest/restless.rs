@@ -1,7 +1,9 @@
 //! A process that changes its address space as fast as it can, from several threads, and has some
 //! memory in the middle of it that stays as it is.
 
-use std::{convert::Infallible, ffi::c_void, fs::File, io, os::fd::AsRawFd as _, thread};
+use std::{
+    convert::Infallible, ffi::c_void, fs::File, io, os::fd::AsRawFd as _, sync::Barrier, thread,
+};
 
 use crate::{
     memory::{Area, PAGE, PMD},
@@ -25,10 +27,13 @@ pub(crate) fn play() -> io::Result<Infallible> {
         calm.write(page..page + PAGE);
     }
     roles::say(&[usize::try_from(calm.range().start).unwrap_or(0)])?;
+    // Before the first change all is there that anybody maps: a hole must stay one, lest a stack be
+    // put into it.
+    let ready = Barrier::new(usize::try_from(THREADS).unwrap_or(1));
     thread::scope(|scope| {
         for seed in 1..=THREADS {
-            let zeroes = &zeroes;
-            scope.spawn(move || change(seed, zeroes));
+            let (zeroes, ready) = (&zeroes, &ready);
+            scope.spawn(move || change(seed, zeroes, ready));
         }
     });
     Err(io::Error::other("its memory could not be reserved"))
@@ -48,12 +53,13 @@ impl Random {
 
 /// Whatever the kernel says: what is refused changes nothing, and the next call follows.
 #[expect(unsafe_code, reason = "calls that change an address space")]
-fn change(seed: u64, zeroes: &File) {
+fn change(seed: u64, zeroes: &File, ready: &Barrier) {
     let Ok(area) = Area::huge_or_base(PAGES * PAGE) else { return };
     let first = usize::try_from(area.range().start).unwrap_or(0);
     let mut random = Random(seed * 0x9e37_79b9_7f4a_7c15);
+    ready.wait();
     loop {
-        // Half of the time whole blocks, which huge leaves can map.
+        // Now and then whole blocks, which huge leaves can map.
         let unit = if random.below(8) != 0 { 1 } else { PMD / PAGE };
         let most = if unit == 1 { 40 } else { PAGES / 3 };
         let count = (random.below(most) / unit + 1) * unit;
