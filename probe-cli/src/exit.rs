@@ -44,9 +44,9 @@ impl fmt::Display for Failure {
                 write!(f, "cannot write {target}: {error}")?;
                 match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        f.write_str("; free some space or choose another place with -o")
+                        f.write_str("; free some space or choose another place")
                     }
-                    _ => f.write_str("; choose another place with -o"),
+                    _ => f.write_str("; choose another place"),
                 }
             }
         }
@@ -93,7 +93,7 @@ mod tests {
         let text = Failure::Output { target: "t.jsonl".to_owned(), error }.to_string();
         assert_eq!(
             text,
-            "cannot write t.jsonl: no storage space; free some space or choose another place with -o"
+            "cannot write t.jsonl: no storage space; free some space or choose another place"
         );
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     escape::escape,
     kernel::{
         gather::gather_btf,
+        program::{Absent, Program},
         vmas::{self, AddressSpace},
     },
     maps::source::{MapError, MapSource, Wants},
@@ -20,29 +21,65 @@ use crate::{
     probe::scan::{ScanError, Scanner},
 };
 
-/// The scan, or why it is not possible here.
-pub(crate) struct LiveSource {
-    scanner: Result<Scanner, ScanError>,
+/// Running processes, as their page tables or the kernel show them.
+pub struct LiveSource(Way);
+
+/// How processes are read.
+enum Way {
+    Scan(Box<Scanner>),
+    Ask { source: pagemap::Source, why: String },
 }
 
 impl LiveSource {
-    /// Finds out whether the scan is possible here.
-    pub(crate) fn open() -> Self {
-        let scanner = Scanner::open(&gather_btf());
-        if let Err(error) = &scanner {
-            log::debug!("no scan of page tables: {error}");
-        }
-        Self { scanner }
+    /// By the scan where it is possible, else by the best of the kernel's own interfaces.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(match Scanner::open(&gather_btf()) {
+            Ok(scanner) => Way::Scan(Box::new(scanner)),
+            Err(error) => {
+                log::debug!("no scan of page tables: {error}");
+                Way::Ask { source: pagemap::best(), why: error.to_string() }
+            }
+        })
+    }
+
+    /// By one of the kernel's own interfaces, whatever else is possible.
+    #[must_use]
+    pub fn by(source: pagemap::Source) -> Self {
+        Self(Way::Ask { source, why: format!("{} was asked for", source.name()) })
     }
 }
 
 impl MapSource for LiveSource {
     fn read(&mut self, pid: u32, wants: Wants) -> Result<TranslationSet, MapError> {
-        let (maps, origin) = match &mut self.scanner {
-            Ok(scanner) => scanned(scanner, pid, wants)?,
-            Err(error) => asked(pid, wants, error)?,
+        let before = Program::of(pid).map_err(|absent| absent_error(pid, absent))?;
+        let answer = match &mut self.0 {
+            Way::Scan(scanner) => scanned(scanner, pid, wants),
+            Way::Ask { source, why } => asked(pid, wants, *source, why),
         };
+        let (maps, origin) = of_one_program(pid, &before, answer)?;
         TranslationSet::new(origin, maps).map_err(|error| MapError::Set { pid, error })
+    }
+}
+
+/// The answer, unless the process has ended or called exec since `before`: then that is the reason
+/// for whatever went wrong. What did not go wrong can be a mixture of two programs even so, because
+/// several files are opened one after another, and the old address space can live on: a child of
+/// vfork shares that of its parent.
+fn of_one_program<T>(
+    pid: u32,
+    before: &Program,
+    answer: Result<T, MapError>,
+) -> Result<T, MapError> {
+    match Program::of(pid) {
+        // Its address space is gone, and it is not: only exec does that.
+        Ok(now) if now == *before => answer.map_err(|error| match error {
+            MapError::Exited { .. } => MapError::Executed { pid },
+            error => error,
+        }),
+        Ok(now) if now.is_same_process(before) => Err(MapError::Executed { pid }),
+        Err(Absent::Between) => Err(MapError::Executed { pid }),
+        _ => Err(MapError::Exited { pid }),
     }
 }
 
@@ -80,13 +117,19 @@ fn scanned(
 }
 
 /// Asks the kernel's own interfaces.
-fn asked(pid: u32, wants: Wants, why: &ScanError) -> Result<(Vec<LeafMap>, Origin), MapError> {
+fn asked(
+    pid: u32,
+    wants: Wants,
+    source: pagemap::Source,
+    why: &str,
+) -> Result<(Vec<LeafMap>, Origin), MapError> {
     if wants.folios {
         return Err(MapError::Unsupported(format!(
             "the orders of folios, without the scan: {why}"
         )));
     }
-    let answer = pagemap::read(pid, wants.marks).map_err(|error| map_error(pid, error))?;
+    let answer =
+        pagemap::read_with(pid, wants.marks, source).map_err(|error| map_error(pid, error))?;
     let maps = leaf_maps(pid, answer.maps)?;
     let origin = Origin {
         pid,
@@ -134,12 +177,30 @@ fn comm(pid: u32) -> String {
 fn map_error(pid: u32, error: vmas::Error) -> MapError {
     match error {
         vmas::Error::NoProcess { .. } => MapError::NoSuchProcess { pid },
-        vmas::Error::NoAddressSpace { .. } => MapError::KernelThread { pid },
-        vmas::Error::Changed { .. } => MapError::Exited { pid },
-        vmas::Error::Denied { .. } => {
-            MapError::NoRights { pid, needs: "run as root, or with CAP_SYS_PTRACE".to_owned() }
+        // It had one a moment before.
+        vmas::Error::NoAddressSpace { .. } | vmas::Error::Changed { .. } => {
+            MapError::Exited { pid }
         }
+        vmas::Error::Denied { .. } => no_rights(pid),
         vmas::Error::NoFile { .. } => MapError::Unsupported(error.to_string()),
         vmas::Error::Io { path, source } => MapError::Read { pid, what: path, error: source },
     }
 }
+
+fn absent_error(pid: u32, absent: Absent) -> MapError {
+    match absent {
+        Absent::NoProcess => MapError::NoSuchProcess { pid },
+        Absent::Ended => MapError::Ended { pid },
+        Absent::KernelThread => MapError::KernelThread { pid },
+        Absent::Between => MapError::Executed { pid },
+        Absent::Hidden => no_rights(pid),
+    }
+}
+
+fn no_rights(pid: u32) -> MapError {
+    MapError::NoRights { pid, needs: "run as root, or with CAP_SYS_PTRACE".to_owned() }
+}
+
+#[cfg(test)]
+#[path = "map_source_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 pub mod diff;
 pub mod doctor;
 pub mod exec;
-pub(crate) mod map_source;
+pub mod map_source;
 pub mod maps;
 mod select;
 mod start;

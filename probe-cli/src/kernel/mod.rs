@@ -4,5 +4,6 @@ pub mod btf;
 pub mod facts;
 pub mod gather;
 pub mod privileges;
+pub(crate) mod program;
 pub mod symbols;
 pub mod vmas;

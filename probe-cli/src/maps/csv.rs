@@ -71,7 +71,7 @@ impl<W: Write> Csv<W> {
     pub fn new(out: W, no_holes: bool) -> io::Result<Self> {
         // Not from the first line: where there is none, there still are columns.
         let mut out = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        out.write_record(HEADINGS)?;
+        out.write_record(HEADINGS).map_err(io_error)?;
         out.flush()?;
         Ok(Self { out, no_holes })
     }
@@ -87,28 +87,38 @@ impl<W: Write> Csv<W> {
                 continue;
             }
             let mark = |of: fn(&Marks) -> u64| run.marks.as_ref().map(of);
-            self.out.serialize(Line {
-                pid: set.origin().pid,
-                vma_start: Address(vma.start),
-                vma_end: Address(vma.end),
-                vma_kind: vma.kind.to_string(),
-                permissions: vma.permissions.to_string(),
-                name: &vma.name,
-                start: Address(run.start),
-                end: Address(run.end()),
-                leaf_bytes: run.size.bytes(),
-                leaves: run.count,
-                bytes: run.bytes(),
-                kind: run.kind.name(),
-                folio_order: run.folio_order,
-                young: mark(|marks| marks.young),
-                dirty: mark(|marks| marks.dirty),
-                soft_dirty: mark(|marks| marks.soft_dirty),
-                writable: mark(|marks| marks.writable),
-                uffd_wp: mark(|marks| marks.uffd_wp),
-            })?;
+            self.out
+                .serialize(Line {
+                    pid: set.origin().pid,
+                    vma_start: Address(vma.start),
+                    vma_end: Address(vma.end),
+                    vma_kind: vma.kind.to_string(),
+                    permissions: vma.permissions.to_string(),
+                    name: &vma.name,
+                    start: Address(run.start),
+                    end: Address(run.end()),
+                    leaf_bytes: run.size.bytes(),
+                    leaves: run.count,
+                    bytes: run.bytes(),
+                    kind: run.kind.name(),
+                    folio_order: run.folio_order,
+                    young: mark(|marks| marks.young),
+                    dirty: mark(|marks| marks.dirty),
+                    soft_dirty: mark(|marks| marks.soft_dirty),
+                    writable: mark(|marks| marks.writable),
+                    uffd_wp: mark(|marks| marks.uffd_wp),
+                })
+                .map_err(io_error)?;
         }
         self.out.flush()
+    }
+}
+
+/// The error of the file itself, whose kind tells a closed pipe and a full disk.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }
 

@@ -32,6 +32,12 @@ pub enum MapError {
         /// The process.
         pid: u32,
     },
+    /// It has ended, but its parent has not taken notice.
+    #[error("process {pid} has ended and only waits for its parent: ask for one that runs")]
+    Ended {
+        /// The process.
+        pid: u32,
+    },
     /// It ended while it was read.
     #[error("process {pid} exited while it was read")]
     Exited {
@@ -95,6 +101,7 @@ impl MapError {
             self,
             Self::NoSuchProcess { .. }
                 | Self::KernelThread { .. }
+                | Self::Ended { .. }
                 | Self::Exited { .. }
                 | Self::Executed { .. }
         )
@@ -106,6 +113,7 @@ impl MapError {
         match self {
             Self::NoSuchProcess { .. }
             | Self::KernelThread { .. }
+            | Self::Ended { .. }
             | Self::Exited { .. }
             | Self::Executed { .. } => Failure::NoProcess(self.to_string()).into(),
             Self::NoRights { .. } | Self::Unsupported(_) => {
@@ -126,6 +134,7 @@ mod tests {
         let code =
             |error: MapError| error.into_failure().downcast_ref::<Failure>().map(Failure::code);
         assert_eq!(code(MapError::Exited { pid: 1 }), Some(5));
+        assert_eq!(code(MapError::Ended { pid: 1 }), Some(5));
         assert_eq!(code(MapError::NoRights { pid: 1, needs: "root".to_owned() }), Some(4));
         let error = InvalidRuns::NoLeaves { start: 0 };
         assert_eq!(code(MapError::Runs { pid: 1, error }), None);

@@ -55,13 +55,13 @@ impl Abilities {
     }
 }
 
-/// The runs of each VMA, in the order of `vmas`.
+/// The runs of each VMA, in the order of `vmas`, and how many leaves were cut.
 pub(crate) fn read(
     pagemap: &File,
     vmas: &[Vma],
     marks: bool,
     abilities: Abilities,
-) -> io::Result<Vec<Vec<Run>>> {
+) -> io::Result<(Vec<Vec<Run>>, u64)> {
     let mut scanner = Scanner::new(abilities.wanted(marks));
     let mut collector = Collector {
         pagemap,
@@ -70,6 +70,7 @@ pub(crate) fn read(
         current: vmas.first().map(|vma| Runs::new(vma.range(), marks)),
         marks,
         written: abilities.written && marks,
+        cut: 0,
         window: Window::new(),
     };
     for range in (Calls { vmas, position: 0 }) {
@@ -123,6 +124,7 @@ struct Collector<'a> {
     current: Option<Runs>,
     marks: bool,
     written: bool,
+    cut: u64,
     window: Window,
 }
 
@@ -172,16 +174,19 @@ impl Collector<'_> {
     }
 
     fn next_vma(&mut self) {
-        self.runs.extend(self.current.take().map(Runs::finish));
+        if let Some(runs) = self.current.take() {
+            self.cut += runs.cut;
+            self.runs.push(runs.finish());
+        }
         self.vmas = self.vmas.split_first().map_or(&[], |(_, rest)| rest);
         self.current = self.vmas.first().map(|vma| Runs::new(vma.range(), self.marks));
     }
 
-    fn finish(mut self) -> Vec<Vec<Run>> {
+    fn finish(mut self) -> (Vec<Vec<Run>>, u64) {
         while !self.vmas.is_empty() {
             self.next_vma();
         }
-        self.runs
+        (self.runs, self.cut)
     }
 }
 

@@ -79,7 +79,7 @@ pub struct Answer {
     pub source: Source,
     /// In sentences: what the source could not tell.
     pub precision: String,
-    /// VMAs that were cut or left out because the process changed them meanwhile.
+    /// VMAs and leaves that were cut or left out because the process changed them meanwhile.
     pub torn: u64,
 }
 
@@ -90,8 +90,13 @@ pub struct Answer {
 /// When there is no such process, it has no address space, its files may not be read, or it ends
 /// or calls exec meanwhile.
 pub fn read(pid: u32, wants_marks: bool) -> Result<Answer, Error> {
-    let source = if Abilities::find().is_some() { Source::Scan } else { Source::Entries };
-    read_with(pid, wants_marks, source)
+    read_with(pid, wants_marks, best())
+}
+
+/// The best source that this kernel has.
+#[must_use]
+pub fn best() -> Source {
+    if Abilities::find().is_some() { Source::Scan } else { Source::Entries }
 }
 
 /// Reads them with this source.
@@ -111,7 +116,8 @@ pub fn read_with(pid: u32, wants_marks: bool, source: Source) -> Result<Answer, 
     if !list.space().is_alive() {
         return Err(Error::Changed { pid });
     }
-    let (runs, mut precision) = result.map_err(|error| Error::from_io(pid, "pagemap", error))?;
+    let (runs, mut precision, cut) =
+        result.map_err(|error| Error::from_io(pid, "pagemap", error))?;
     if wants_marks {
         precision.push_str(" Young, dirty and writable are not known and count as 0.");
         // Every new VMA is marked, on kernels with CONFIG_MEM_SOFT_DIRTY.
@@ -120,13 +126,16 @@ pub fn read_with(pid: u32, wants_marks: bool, source: Source) -> Result<Answer, 
         }
     }
     let maps = list.vmas.into_iter().zip(runs).collect();
-    Ok(Answer { maps, source, precision, torn: list.torn })
+    Ok(Answer { maps, source, precision, torn: list.torn + cut })
 }
 
-fn scan(pagemap: &File, vmas: &[Vma], marks: bool) -> io::Result<(Vec<Vec<Run>>, String)> {
+/// The runs of each VMA, what could not be told, and how many leaves were cut.
+type Found = (Vec<Vec<Run>>, String, u64);
+
+fn scan(pagemap: &File, vmas: &[Vma], marks: bool) -> io::Result<Found> {
     let abilities = Abilities::find()
         .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "no PAGEMAP_SCAN (Linux 6.7)"))?;
-    let runs = by_scan::read(pagemap, vmas, marks, abilities)?;
+    let (runs, cut) = by_scan::read(pagemap, vmas, marks, abilities)?;
     let mut precision = "Sizes of leaves are exact. NUMA hints count as present; device mappings \
                          (VM_PFNMAP) count as holes."
         .to_owned();
@@ -134,15 +143,10 @@ fn scan(pagemap: &File, vmas: &[Vma], marks: bool) -> io::Result<(Vec<Vec<Run>>,
     if marks && !abilities.written {
         precision.push_str(" Write protection by userfaultfd is not known and counts as 0.");
     }
-    Ok((runs, precision))
+    Ok((runs, precision, cut))
 }
 
-fn entries(
-    pid: u32,
-    pagemap: &File,
-    vmas: &[Vma],
-    marks: bool,
-) -> io::Result<(Vec<Vec<Run>>, String)> {
+fn entries(pid: u32, pagemap: &File, vmas: &[Vma], marks: bool) -> io::Result<Found> {
     let mut counts = VecDeque::with_capacity(vmas.len());
     smaps::read(File::open(format!("/proc/{pid}/smaps"))?, |vma| counts.push_back(vma))?;
     let sees_frames = sees_frames();
@@ -159,7 +163,8 @@ fn entries(
         all.push(reader.read(vma, same)?);
     }
     let precision = entries_precision(reader.certainty, sees_frames, has_flags);
-    Ok((all, precision))
+    // A block that is not whole is none.
+    Ok((all, precision, 0))
 }
 
 fn entries_precision(certainty: Certainty, sees_frames: bool, has_flags: bool) -> String {

@@ -25,26 +25,35 @@ pub(crate) struct Runs {
     next: u64,
     end: u64,
     marks: bool,
+    /// Huge leaves of which a part was cut off: the process changed its VMAs meanwhile.
+    pub(crate) cut: u64,
 }
 
 impl Runs {
     pub(crate) fn new(range: Range<u64>, marks: bool) -> Self {
-        Self { done: Vec::new(), next: range.start, end: range.end, marks }
+        Self { done: Vec::new(), next: range.start, end: range.end, marks, cut: 0 }
     }
 
-    /// Adds leaves; what lies before the last ones or outside the VMA is cut off.
+    /// Adds leaves; what lies before the last ones or outside the VMA is cut off. What is left of a
+    /// leaf that is cut counts as base pages.
     pub(crate) fn push(&mut self, leaves: Leaves) {
         let (start, end) = (leaves.start.max(self.next), leaves.end.min(self.end));
         if start >= end {
             return;
         }
         self.hole_until(start);
-        // A huge leaf can be cut only when the process changed its VMAs meanwhile.
-        let size = if (start | end) & (leaves.size.bytes() - 1) == 0 {
-            leaves.size
-        } else {
-            LeafSize::BASE
-        };
+        let size = leaves.size;
+        let mask = size.bytes() - 1;
+        if (start | end) & mask != 0 {
+            let base = Leaves { size: LeafSize::BASE, ..leaves };
+            let first = ((start + mask) & !mask).min(end);
+            let last = (end & !mask).max(first);
+            self.cut += u64::from(start < first) + u64::from(last < end);
+            self.push(Leaves { start, end: first, ..base });
+            self.push(Leaves { start: first, end: last, ..leaves });
+            self.push(Leaves { start: last, end, ..base });
+            return;
+        }
         let count = (end - start) >> size.shift();
         let of = |mark: bool| if mark { count } else { 0 };
         let marks = self.marks.then(|| Marks {
@@ -204,9 +213,19 @@ mod tests {
         let mut runs = Runs::new(M2 + 0x1000..4 * M2, false);
         runs.push(leaves(M2, 2 * M2, LeafSize::PMD, LeafKind::Present));
         runs.push(leaves(2 * M2, 4 * M2, LeafSize::PMD, LeafKind::Present));
+        assert_eq!(runs.cut, 1);
         let expected =
             [(M2 + 0x1000, 12, 511, LeafKind::Present), (2 * M2, 21, 2, LeafKind::Present)];
         assert_eq!(shape(&runs.finish()), expected);
+    }
+
+    #[test]
+    fn only_the_leaf_that_is_cut_becomes_base_pages() {
+        let mut runs = Runs::new(0x1000..4 * M2 - 0x1000, false);
+        runs.push(leaves(0, 4 * M2, LeafSize::PMD, LeafKind::Present));
+        assert_eq!(runs.cut, 2);
+        let sizes: Vec<_> = runs.finish().iter().map(|run| (run.size, run.count)).collect();
+        assert_eq!(sizes, [(LeafSize::BASE, 511), (LeafSize::PMD, 2), (LeafSize::BASE, 511)]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
 
 const SWITCH: &str = "/proc/sys/kernel/numa_balancing";
 /// Hints come within seconds of the CPU time of a process.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
     [need::trial("numa_hints", need::hints(), numa_hints)].into()

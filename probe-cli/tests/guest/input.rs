@@ -30,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// One line on standard error that begins with our name, and the documented status.
-fn one_sentence(ended: &Ended, code: i32, words: &str) -> Result<(), Failed> {
+pub(crate) fn one_sentence(ended: &Ended, code: i32, words: &str) -> Result<(), Failed> {
     let one_line = ended.stderr.trim_end().lines().count() == 1;
     let named = ended.stderr.starts_with("walkprobe: ");
     ensure(ended.code() == Some(code) && one_line && named && ended.stderr.contains(words), || {
@@ -77,7 +77,11 @@ fn no_rights() -> Result<(), Failed> {
     ensure(doctor.code() == Some(4) && doctor.stdout.contains("CAP_BPF missing"), || doctor.stdout)
 }
 
-fn which(program: &std::ffi::OsStr) -> Result<std::path::PathBuf, Failed> {
+/// Where a program is.
+pub(crate) fn which(program: &std::ffi::OsStr) -> Result<std::path::PathBuf, Failed> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        return Ok(program.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))

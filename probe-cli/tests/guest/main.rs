@@ -4,7 +4,10 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod child;
+mod churn;
 mod compare;
+mod ends;
 mod exact;
 mod files;
 mod folios;
@@ -14,14 +17,19 @@ mod input;
 mod leaves;
 mod levels;
 mod lost;
+mod many;
 mod maps;
 mod marked;
 mod memory;
 mod migration;
 mod modes;
+mod names;
+mod namespace;
 mod need;
 mod nodes;
 mod poison;
+mod restless;
+mod roles;
 mod run;
 mod shared;
 mod swap;
@@ -32,6 +40,7 @@ mod uffd;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    child::play();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         exact::trials(),
@@ -45,6 +54,10 @@ fn main() {
         hints::trials(),
         poison::trials(),
         maps::trials(),
+        churn::trials(),
+        many::trials(),
+        ends::trials(),
+        names::trials(),
         lost::trials(),
         modes::trials(),
         input::trials(),

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::c_void,
+    fs::File,
     io,
     ops::Range,
     os::fd::{AsRawFd as _, BorrowedFd},
@@ -81,6 +82,31 @@ impl Area {
         let area = Self::new(length, Backing::Anonymous)?;
         area.advise(0..length, libc::MADV_HUGEPAGE)?;
         Ok(Some(area))
+    }
+
+    /// Memory with THP where the kernel has it.
+    pub(crate) fn huge_or_base(length: usize) -> io::Result<Self> {
+        Self::huge(length)?.map_or_else(|| Self::base(length), Ok)
+    }
+
+    /// The beginning of a file, to be read.
+    pub(crate) fn file(file: &File, length: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping; that the file can change is no matter, since nobody reads it.
+        let memory = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                length,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE,
+                file.as_raw_fd(),
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = memory as usize;
+        Ok(Self { start, length, hugetlb: false, mapping: Some(start..start + length) })
     }
 
     /// hugetlb memory of pages of `size` bytes; `None` when the pool has not enough.

@@ -1,6 +1,6 @@
 //! Memory nodes: where pages are, and moving them.
 
-use std::{ffi::c_void, io};
+use std::io;
 
 use crate::memory::Area;
 
@@ -10,11 +10,10 @@ const MOVE: i32 = 1 << 1;
 /// Moves an area's pages of `step` bytes to a node. Pages that cannot be moved now stay.
 #[expect(unsafe_code, reason = "there is no safe interface")]
 pub(crate) fn move_to(area: &Area, step: usize, node: i32) -> io::Result<()> {
-    let pages: Vec<*const c_void> =
-        area.range().step_by(step).map(|page| page as usize as *const c_void).collect();
+    let pages: Vec<u64> = area.range().step_by(step).collect();
     let nodes = vec![node; pages.len()];
     let mut status = vec![0_i32; pages.len()];
-    // SAFETY: the three arrays have as many elements as is said; the memory keeps its contents.
+    // SAFETY: an address has 64 bits; the three arrays have as many elements as is said; the memory keeps its contents.
     let moved = unsafe {
         libc::syscall(
             libc::SYS_move_pages,

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::Read as _,
+    io::{self, Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -109,6 +109,12 @@ impl Trace {
             })
         })
     }
+}
+
+/// Tells the person who looks on, on standard error: the verdicts have standard output.
+pub(crate) fn note(text: &str) {
+    // Nobody can be told when it is closed.
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Fails with this message unless the condition holds.
