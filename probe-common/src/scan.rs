@@ -23,7 +23,7 @@ pub enum Op {
     /// at an entry above the last level, and may copy a table.
     Walk = 2,
     /// Find the folio orders of the entries in the answer, from where the last such request has
-    /// ended. Operand: the most entries to look at.
+    /// ended. Operand: the most steps; a step looks at 32 entries.
     Folios = 3,
     /// Which is the only page in a file's page cache? Operand: the number of a file descriptor of
     /// the caller. Answer: the `struct page *`, or whatever stands there, in [`Scan::words`].
@@ -131,6 +131,10 @@ pub struct Scan {
     pub attempts_above: u32,
     /// The kernel side's own: the level of `found`.
     pub found_shift: u32,
+    /// The kernel side's own: the frame that was looked for last.
+    pub folio_last: u64,
+    /// The kernel side's own: which block of frames it has the page structs of, plus one.
+    pub folio_block: u64,
     /// The kernel side's own: first frame of the folio that was found last.
     pub folio_first: u64,
     /// The kernel side's own: its number of pages.
@@ -170,4 +174,4 @@ pub type Table = [u64; ENTRIES];
 /// Orders of the folios that the entries of a part map, or [`NO_ORDER`].
 pub type Orders = [u8; ENTRIES];
 
-plain!(Scan: 296, Range: 16, Part: 16);
+plain!(Scan: 312, Range: 16, Part: 16);

@@ -44,9 +44,19 @@ pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
 const SCAN_HEAD: &str = "\
 # The page-table scan beside the kernel's own interfaces
 
-Made by `cargo xtask bench scan`, as root; do not edit. All readers take turns on the same areas of one process, so compare
-within a row. `scan` gives runs of leaf size and kind; `with marks` also counts young, dirty, soft-dirty, writable and
-write-protected leaves, which no other reader here can. `same facts` asks PAGEMAP_SCAN for present, swapped, zero page,
-huge and soft-dirty. smaps cannot be asked for a part, so its column is that of the whole process.
+Made by `cargo xtask bench scan`, as root, on a machine that does little else; do not edit. All readers take turns on the
+same areas of one process, so compare within a row. What they tell:
+
+| reader | facts |
+|---|---|
+| scan | runs of leaf size and kind, by VMA |
+| scan with marks | how many leaves of each run are young, dirty, soft-dirty, writable, write-protected by userfaultfd, too |
+| scan with folios | the order of the folios, too |
+| PAGEMAP_SCAN, cheapest | regions that are present and huge, by `category_mask`: nothing else |
+| PAGEMAP_SCAN, same facts | regions by present, not present, page of zeroes, huge, guard region |
+| PAGEMAP_SCAN, same facts and marks | also by soft-dirty and written since write-protected; young, dirty and writable no reader here can |
+| pagemap | an entry for each page, undecoded: no leaf sizes |
+| pagemap and kpageflags | also the flags of each frame, undecoded, with one read for each piece of neighbouring frames |
+| smaps | sums for each VMA, of the whole process, as text |
 
 ";

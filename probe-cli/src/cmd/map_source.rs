@@ -34,7 +34,7 @@ impl LiveSource {
     /// By the scan where it is possible, else by the best of the kernel's own interfaces.
     #[must_use]
     pub fn open() -> Self {
-        Self(match Scanner::open(&gather_btf()) {
+        Self(match Scanner::open(gather_btf) {
             Ok(scanner) => Way::Scan(Box::new(scanner)),
             Err(error) => {
                 log::debug!("no scan of page tables: {error}");

@@ -114,9 +114,10 @@ impl Args {
         let look = Look {
             ascii: self.ascii,
             color: output::is_terminal() && tui::Options::from_environment().color,
-            width: crossterm::terminal::size()
-                .ok()
-                .filter(|_| output::is_terminal())
+            // Elsewhere crossterm would run another program to find it out.
+            width: output::is_terminal()
+                .then(crossterm::terminal::size)
+                .and_then(Result::ok)
                 .map(|(width, _)| width),
         };
         let mut views: Vec<Target<'a>> = Vec::new();

@@ -28,7 +28,7 @@ mod entry;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod runs;
-mod scan;
+pub mod scan;
 #[cfg(test)]
 mod tests;
 mod zero;

@@ -6,23 +6,27 @@ use std::{ffi::c_void, fs::File, io, ops::Range, os::fd::AsFd as _};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 
 /// Categories of a page (include/uapi/linux/fs.h, `PAGE_IS_*`).
-pub(crate) mod category {
-    pub(crate) const WRITTEN: u64 = 1 << 1;
-    pub(crate) const PRESENT: u64 = 1 << 3;
-    pub(crate) const SWAPPED: u64 = 1 << 4;
-    pub(crate) const PFNZERO: u64 = 1 << 5;
-    pub(crate) const HUGE: u64 = 1 << 6;
-    pub(crate) const SOFT_DIRTY: u64 = 1 << 7;
-    pub(crate) const GUARD: u64 = 1 << 8;
+#[expect(missing_docs, reason = "the kernel's names and numbers")]
+pub mod category {
+    pub const WRITTEN: u64 = 1 << 1;
+    pub const PRESENT: u64 = 1 << 3;
+    pub const SWAPPED: u64 = 1 << 4;
+    pub const PFNZERO: u64 = 1 << 5;
+    pub const HUGE: u64 = 1 << 6;
+    pub const SOFT_DIRTY: u64 = 1 << 7;
+    pub const GUARD: u64 = 1 << 8;
 }
 
 /// `struct page_region`: neighbouring pages of the same categories.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Region {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    pub(crate) categories: u64,
+pub struct Region {
+    /// First address.
+    pub start: u64,
+    /// One past the last.
+    pub end: u64,
+    /// Bits of [`category`].
+    pub categories: u64,
 }
 
 /// `struct pm_scan_arg`.
@@ -45,6 +49,9 @@ struct Argument {
 
 const _: () = assert!(size_of::<Argument>() == 96 && size_of::<Region>() == 24);
 
+/// A page that has none of these is empty.
+const NOT_EMPTY: u64 = category::PRESENT | category::SWAPPED | category::GUARD;
+
 /// So many regions at a time: as many as the kernel's own buffer holds
 /// (`pagemap_scan_init_bounce_buffer`). With more, one call is several walks, and the `walk_end`
 /// of the last but one is what the caller gets when the last one completes.
@@ -52,15 +59,25 @@ const REGIONS: usize = 512;
 
 /// Scans a range of addresses call by call.
 #[derive(Debug)]
-pub(crate) struct Scanner {
+pub struct Scanner {
     regions: Box<[Region]>,
     /// What to report: bits of [`category`].
     pub(crate) wanted: u64,
+    /// Only pages that have all of these.
+    required: u64,
 }
 
 impl Scanner {
-    pub(crate) fn new(wanted: u64) -> Self {
-        Self { regions: vec![Region::default(); REGIONS].into(), wanted }
+    /// Reports these categories of all pages that are not empty.
+    #[must_use]
+    pub fn new(wanted: u64) -> Self {
+        Self { regions: vec![Region::default(); REGIONS].into(), wanted, required: 0 }
+    }
+
+    /// Reports only the pages that have all of these categories: the cheapest form.
+    #[must_use]
+    pub fn requiring(categories: u64) -> Self {
+        Self { required: categories, ..Self::new(categories) }
     }
 
     /// Gives every region in `range` where something is, present or not, to `each`, in order of
@@ -69,7 +86,7 @@ impl Scanner {
     /// # Errors
     /// What the kernel said: `ENOTTY` where it does not know this ioctl, `EINVAL` where it does
     /// not know a category.
-    pub(crate) fn scan(
+    pub fn scan(
         &mut self,
         pagemap: &File,
         range: Range<u64>,
@@ -102,9 +119,9 @@ impl Scanner {
             end: range.end,
             vec: self.regions.as_mut_ptr().expose_provenance() as u64,
             vec_len: REGIONS as u64,
+            category_mask: self.required,
             // Not HUGE alone: hugetlb that was never touched has it too.
-            category_anyof_mask: self.wanted
-                & (category::PRESENT | category::SWAPPED | category::GUARD),
+            category_anyof_mask: if self.required == 0 { self.wanted & NOT_EMPTY } else { 0 },
             return_mask: self.wanted,
             ..Argument::default()
         };

@@ -94,8 +94,9 @@ fn small() -> Result<(), Failed> {
     let switch = "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled";
     let before = fs::read_to_string(switch)?;
     fs::write(switch, "always")?;
-    let area = Area::new(PMD, Backing::Anonymous)?;
-    area.write(0..PMD);
+    // Too short for a THP.
+    let area = Area::new(PMD / 2, Backing::Anonymous)?;
+    area.write(0..area.length());
     let active = before.split(['[', ']']).nth(1).ok_or("no mode in brackets")?;
     fs::write(switch, active)?;
     checked(&area)?;

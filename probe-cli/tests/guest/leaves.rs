@@ -42,7 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// One scanner for all tests.
 static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> =
-    LazyLock::new(|| Mutex::new(Scanner::open(&gather_btf()).map_err(|error| error.to_string())));
+    LazyLock::new(|| Mutex::new(Scanner::open(gather_btf).map_err(|error| error.to_string())));
 
 /// What the scan says of an area: runs without gaps, in order.
 pub(crate) fn scan(area: &Area) -> Result<Vec<Run>, Failed> {

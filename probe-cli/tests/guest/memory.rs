@@ -211,10 +211,15 @@ impl Area {
 
     /// Forbids every access.
     pub(crate) fn forbid(&self, range: Range<usize>) -> io::Result<()> {
+        self.protect(range, libc::PROT_NONE)
+    }
+
+    /// Allows only this access; nobody may do more afterwards.
+    pub(crate) fn protect(&self, range: Range<usize>, access: i32) -> io::Result<()> {
         assert!(range.end <= self.length);
         let start = (self.start + range.start) as *mut c_void;
-        // SAFETY: our own mapping; nobody reads or writes there afterwards.
-        match unsafe { libc::mprotect(start, range.len(), libc::PROT_NONE) } {
+        // SAFETY: our own mapping, in which the caller knows what it forbids.
+        match unsafe { libc::mprotect(start, range.len(), access) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }

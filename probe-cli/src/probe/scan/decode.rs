@@ -51,6 +51,8 @@ pub(super) struct Decoder<'a, F> {
     kinds: &'a Kinds,
     ranges: &'a [Range<u64>],
     wants: Wants,
+    /// Nothing is wanted but sizes and kinds.
+    plain: bool,
     take: F,
     /// The range that the next leaf may be in.
     current: usize,
@@ -70,6 +72,7 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
             kinds,
             ranges,
             wants,
+            plain: wants == Wants::default(),
             take,
             current: 0,
             open: Leaves {
@@ -135,8 +138,9 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
             return;
         }
         self.covered = end;
-        let order = if self.wants.folios && !is_special(entry) { order } else { NO_ORDER };
-        self.add(Leaves { start, count: 1, size, kind, order }, std::slice::from_ref(&entry));
+        let order = if self.has_folios(kind) { order } else { NO_ORDER };
+        self.add(Leaves { start, count: 1, size, kind, order });
+        self.mark(std::slice::from_ref(&entry), kind);
     }
 
     /// Entries of the last level, some of which may lie in no range.
@@ -170,49 +174,56 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
     }
 
     fn mixed(&mut self, part: Entries<'_>) {
-        let entries = part.values;
         let mut at = 0;
-        loop {
-            at += holes(&entries[at..]);
-            let Some(&first) = entries.get(at) else { return };
-            let kind = self.kinds.base(first);
-            let mut end = at + 1;
-            if entry::is_mapped(first) && !is_special(first) {
-                let class = first & bits::CLASS;
-                while entries.get(end).is_some_and(|entry| entry & bits::CLASS == class) {
-                    end += 1;
-                }
-            } else {
-                while entries.get(end).is_some_and(|&entry| self.kinds.base(entry) == kind) {
-                    end += 1;
-                }
+        while let Some((first, rest)) = part.values.get(at..).and_then(<[u64]>::split_first) {
+            if *first == 0 {
+                at += 1 + holes(rest);
+                continue;
             }
-            self.alike(part.part(at..end), kind);
+            let kind = self.kinds.base(*first);
+            let more = if entry::is_mapped(*first) && !is_special(*first) {
+                let class = first & bits::CLASS;
+                length(rest, |entry| entry & bits::CLASS == class)
+            } else {
+                length(rest, |entry| self.kinds.base(entry) == kind)
+            };
+            let end = at + 1 + more;
+            if self.plain {
+                let start = part.start + ((at as u64) << PTE_SHIFT);
+                self.add(Leaves { start, count: 1 + more as u64, ..Leaves::base(kind) });
+            } else {
+                self.alike(part.part(at..end), kind);
+            }
             at = end;
         }
     }
 
     /// Entries that hold the same.
-    #[inline]
     fn alike(&mut self, mut rest: Entries<'_>, kind: LeafKind) {
-        let size = LeafSize::BASE;
-        if !self.wants.folios || !matches!(kind, LeafKind::Present | LeafKind::ProtNone) {
-            let count = rest.values.len() as u64;
-            let leaves = Leaves { start: rest.start, count, size, kind, order: NO_ORDER };
-            self.add(leaves, rest.values);
-            return;
-        }
+        let has_folios = self.has_folios(kind);
         while let Some(&order) = rest.orders.first() {
-            let count = rest.orders.iter().take_while(|&&other| other == order).count();
+            let (order, count) = if has_folios {
+                (order, rest.orders.iter().take_while(|&&other| other == order).count())
+            } else {
+                (NO_ORDER, rest.orders.len())
+            };
             let part = rest.take(count);
-            let leaves = Leaves { start: part.start, count: count as u64, size, kind, order };
-            self.add(leaves, part.values);
+            let leaves =
+                Leaves { start: part.start, count: count as u64, order, ..Leaves::base(kind) };
+            self.add(leaves);
+            self.mark(part.values, kind);
         }
+    }
+
+    /// Whether leaves of this kind map folios of the process whose orders are wanted; nobody owns the pages of
+    /// zeroes.
+    fn has_folios(&self, kind: LeafKind) -> bool {
+        self.wants.folios && matches!(kind, LeafKind::Present | LeafKind::ProtNone)
     }
 
     /// Adds leaves to the open ones, or hands those out and begins anew.
     #[inline]
-    fn add(&mut self, leaves: Leaves, entries: &[u64]) {
+    fn add(&mut self, leaves: Leaves) {
         let open = &mut self.open;
         let goes_on = open.end() == leaves.start
             && (open.size, open.kind, open.order) == (leaves.size, leaves.kind, leaves.order)
@@ -223,9 +234,12 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
             self.flush();
             self.open = leaves;
             self.open_in = self.current;
-            self.open_marks = Marks::default();
         }
-        if self.wants.marks && leaves.kind.is_mapped() {
+    }
+
+    /// Adds the marks of the entries that were added last.
+    fn mark(&mut self, entries: &[u64], kind: LeafKind) {
+        if self.wants.marks && kind.is_mapped() {
             self.open_marks = self.open_marks.plus(marks(entries));
         }
     }
@@ -233,11 +247,15 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
     #[inline]
     fn flush(&mut self) {
         let Leaves { start, count, size, kind, order } = self.open;
-        if count > 0 {
-            let folio_order = (order != NO_ORDER).then_some(order);
-            let marks = self.wants.marks.then_some(self.open_marks);
-            (self.take)(self.open_in, Run { start, size, count, kind, folio_order, marks });
+        if count == 0 {
+            return;
         }
+        let mut run = Run { start, size, count, kind, folio_order: None, marks: None };
+        if !self.plain {
+            run.folio_order = (order != NO_ORDER).then_some(order);
+            run.marks = self.wants.marks.then(|| std::mem::take(&mut self.open_marks));
+        }
+        (self.take)(self.open_in, run);
     }
 
     /// The first range that ends behind an address; addresses come in order.
@@ -250,6 +268,11 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
 }
 
 impl Leaves {
+    /// No leaves yet, of the last level.
+    const fn base(kind: LeafKind) -> Self {
+        Self { start: 0, count: 0, size: LeafSize::BASE, kind, order: NO_ORDER }
+    }
+
     const fn end(&self) -> u64 {
         self.start + (self.count << self.size.shift())
     }
@@ -289,21 +312,19 @@ impl Entries<'_> {
     }
 }
 
-/// How many entries at the beginning are empty.
+/// How many entries at the beginning are so.
+#[inline]
+fn length(entries: &[u64], is_so: impl Fn(u64) -> bool) -> usize {
+    entries.iter().take_while(|&&entry| is_so(entry)).count()
+}
+
+/// How many entries at the beginning are empty; eight at a time, for there can be many.
 #[inline]
 fn holes(entries: &[u64]) -> usize {
     let (eights, _) = entries.as_chunks::<8>();
-    let mut at = 0;
-    for [a, b, c, d, e, f, g, h] in eights {
-        if (a | b | c | d) | (e | f | g | h) != 0 {
-            break;
-        }
-        at += 8;
-    }
-    while entries.get(at) == Some(&0) {
-        at += 1;
-    }
-    at
+    let empty = |[a, b, c, d, e, f, g, h]: &&[u64; 8]| a | b | c | d | e | f | g | h == 0;
+    let skip = 8 * eights.iter().take_while(empty).count();
+    skip + entries.get(skip..).map_or(0, |rest| length(rest, |entry| entry == 0))
 }
 
 /// How many entries, all of memory, have which mark.

@@ -13,6 +13,7 @@ use std::{
     fs::File,
     ops::Range,
     os::fd::{AsFd as _, AsRawFd as _},
+    thread,
 };
 
 use aya::{
@@ -71,8 +72,9 @@ pub enum ScanError {
 /// millisecond.
 const STEPS: u64 = 1 << 14;
 
-/// Entries whose folios one request finds: a page struct that is not in the cache takes some tens of ns.
-const FOLIO_STEPS: u64 = 1 << 14;
+/// Steps of one request for folios: each looks at 32 entries, and a page struct that is not in the cache
+/// takes up to a hundred ns.
+const FOLIO_STEPS: u64 = 1 << 8;
 
 /// Requests in a row that may get no further.
 const PATIENCE: u32 = 100;
@@ -111,13 +113,22 @@ pub struct AddressSpace {
 impl Scanner {
     /// Loads the scan and finds out where this kernel keeps what.
     ///
+    /// The facts are gathered while the object is loaded: both take some ms, most of it for the kernel's BTF,
+    /// which aya reads whether or not it is needed.
+    ///
     /// # Errors
     /// When the kernel does not take it, or something that it needs cannot be found.
-    pub fn open(facts: &Facts) -> Result<Self, ScanError> {
+    pub fn open(gather: impl FnOnce() -> Facts + Send) -> Result<Self, ScanError> {
+        let (facts, object) = thread::scope(|scope| {
+            let facts = scope.spawn(gather);
+            let object = object::load(&Config::NONE, Sizes::SMALLEST, 0);
+            (facts.join(), object)
+        });
+        let facts = facts.map_err(|_| ScanError::Unknown("gathering facts failed".to_owned()))?;
         if !facts.has_function(LOOP_FUNCTION) {
             return Err(ScanError::Unknown(format!("it has no {LOOP_FUNCTION} (Linux 5.17)")));
         }
-        let mut ebpf = object::load(&Config::NONE, Sizes::SMALLEST, 0).map_err(ProbeError::from)?;
+        let mut ebpf = object.map_err(ProbeError::from)?;
         let unknown = |what: &str| ScanError::Unknown(what.to_owned());
         let program: &mut RawTracePoint = ebpf
             .program_mut("scan")
@@ -134,10 +145,10 @@ impl Scanner {
         let parts = Mapped::new(map("PARTS")?).map_err(mapping)?;
         let tables = Mapped::new(map("TABLES")?).map_err(mapping)?;
         let orders = Mapped::new(map("ORDERS")?).map_err(mapping)?;
-        let (kinds, folios) = (Kinds::new(facts, marker::swap_type()), Ok(()));
+        let (kinds, folios) = (Kinds::new(&facts, marker::swap_type()), Ok(()));
         let mut scanner = Self { ebpf, state, asked, parts, tables, orders, kinds, folios };
-        let own = search::orient(&mut scanner, facts)?;
-        scanner.folios = folio::orient(&mut scanner, facts, &own)?;
+        let own = search::orient(&mut scanner, &facts)?;
+        scanner.folios = folio::orient(&mut scanner, &facts, &own)?;
         Ok(scanner)
     }
 
@@ -228,7 +239,8 @@ impl Scanner {
     /// Finds the folios of all entries of the answer.
     fn find_folios(&mut self) -> Result<(), ScanError> {
         self.state.update(|state| {
-            (state.folio_part, state.folio_entry, state.folio_count) = (0, 0, 0);
+            (state.folio_part, state.folio_entry) = (0, 0);
+            (state.folio_count, state.folio_block) = (0, 0);
         });
         while self.state.get().folio_part < self.state.get().parts {
             self.request(Op::Folios, FOLIO_STEPS)?;
