@@ -45,7 +45,7 @@ const SCAN_HEAD: &str = "\
 # The page-table scan beside the kernel's own interfaces
 
 Made by `cargo xtask bench scan`, as root, on a machine that does little else; do not edit. All readers take turns on the
-same areas of one process, so compare within a row. What they tell:
+same areas of one process, each with its own data in the caches, so compare within a row. What they tell:
 
 | reader | facts |
 |---|---|

@@ -19,7 +19,10 @@ use anyhow::Result;
 use self::{measure::Times, readers::Readers};
 
 /// Rounds over all readers.
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 15;
+
+/// How often a reader reads before it is measured.
+const WARM_UP: usize = 4;
 
 fn main() -> Result<()> {
     let mut readers = Readers::open()?;

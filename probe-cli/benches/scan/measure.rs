@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    ROUNDS,
+    ROUNDS, WARM_UP,
     readers::{self, Readers},
     subjects::Made,
 };
@@ -22,9 +22,11 @@ impl Times {
         let mut rounds = vec![Vec::new(); readers::ALL.len()];
         for _ in 0..ROUNDS {
             for (reader, times) in readers::ALL.iter().zip(&mut rounds) {
-                // Twice, and the second time counts: then all find their own data in the caches, and not
-                // what the one before them has left.
-                (reader.read)(readers, made)?;
+                // The last time counts: then all find their own data in the caches, and not what the
+                // one before them has left.
+                for _ in 0..WARM_UP {
+                    (reader.read)(readers, made)?;
+                }
                 times.extend((reader.read)(readers, made)?);
             }
         }

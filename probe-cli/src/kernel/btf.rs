@@ -149,7 +149,12 @@ impl Btf {
             section(header(8)?, header(12)?).ok_or(BtfError::Outside("the type section"))?;
         let strings =
             section(header(16)?, header(20)?).ok_or(BtfError::Outside("the string section"))?;
-        let mut btf = Self { bytes, strings, types: vec![0], index: Vec::new() };
+        // Room from the start: growing would copy megabytes. A type takes up some 30 bytes.
+        let room = types.len() / 24;
+        let mut all = Vec::with_capacity(room);
+        all.push(0);
+        let index = Vec::with_capacity(room);
+        let mut btf = Self { bytes, strings, types: all, index };
         btf.read_types(types)?;
         btf.index.sort_unstable();
         Ok(btf)

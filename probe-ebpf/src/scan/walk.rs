@@ -139,7 +139,8 @@ extern "C" fn scan_open() -> u32 {
             }
             add(scan, Part { start: cursor >> shift << shift, count: 1, shift });
         }
-        scan.cursor = ((cursor >> (shift & 63)) + 1) << (shift & 63);
+        let entries = if entry == 0 && shift == PUD_SHIFT { empty(scan.found_at) } else { 1 };
+        scan.cursor = ((cursor >> (shift & 63)) + entries) << (shift & 63);
         return 1;
     }
     let first = index(cursor, PMD_SHIFT);
@@ -163,6 +164,24 @@ extern "C" fn scan_open() -> u32 {
         Part { start: cursor >> PMD_SHIFT << PMD_SHIFT, count: count as u32, shift: PMD_SHIFT },
     );
     1
+}
+
+/// How many entries are empty, from one that is, in the eight that it is among: so that address space which is
+/// reserved and not used costs few steps.
+#[inline(always)]
+fn empty(at: u64) -> u64 {
+    let first = (at >> 3) & 7;
+    let mut count = 1;
+    if let Some(words) = read_at::<[u64; 8]>(at & !63) {
+        let mut i = 1;
+        while i < 8 {
+            if i == first + count && words[i as usize] == 0 {
+                count += 1;
+            }
+            i += 1;
+        }
+    }
+    count
 }
 
 /// Ends the open part of a PMD table, with as many entries as were looked at. Where the PUD entry no

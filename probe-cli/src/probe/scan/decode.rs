@@ -329,10 +329,35 @@ fn holes(entries: &[u64]) -> usize {
 
 /// How many entries, all of memory, have which mark.
 fn marks(entries: &[u64]) -> Marks {
-    let count = |mask: u64| entries.iter().map(|entry| u64::from(entry & mask != 0)).sum();
+    if let [entry] = entries {
+        let has = |mask| u64::from(entry & mask != 0);
+        return Marks {
+            young: has(bits::YOUNG),
+            dirty: has(bits::DIRTY | bits::SAVED_DIRTY),
+            soft_dirty: has(bits::SOFT_DIRTY),
+            writable: has(bits::WRITABLE),
+            uffd_wp: has(bits::UFFD_WP),
+        };
+    }
+    let all = entries.iter().fold(u64::MAX, |all, entry| all & entry);
+    let any = entries.iter().fold(0, |any, entry| any | entry);
+    let count = |mask: u64| {
+        if all & mask == mask {
+            entries.len() as u64
+        } else if any & mask == 0 {
+            0
+        } else {
+            entries.iter().map(|entry| u64::from(entry & mask != 0)).sum()
+        }
+    };
     Marks {
         young: count(bits::YOUNG),
-        dirty: count(bits::DIRTY | bits::SAVED_DIRTY),
+        // Two bits, of which one is enough.
+        dirty: if any & bits::SAVED_DIRTY == 0 {
+            count(bits::DIRTY)
+        } else {
+            count(bits::DIRTY | bits::SAVED_DIRTY)
+        },
         soft_dirty: count(bits::SOFT_DIRTY),
         writable: count(bits::WRITABLE),
         uffd_wp: count(bits::UFFD_WP),
