@@ -64,7 +64,7 @@ impl Cli {
             Command::Doctor(args) => cmd::doctor::run(&args),
             Command::Top(args) => cmd::top::run(&args, self.verbose),
             Command::Trace(args) => cmd::trace::run(&args, self.verbose),
-            Command::Maps(args) => cmd::maps::run(&args, &mut LiveSource::open()),
+            Command::Maps(args) => cmd::maps::run(&args, &mut LiveSource::open(args.wants())),
             Command::Diff(args) => cmd::diff::run(&args),
             Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),

@@ -131,10 +131,6 @@ pub struct Scan {
     pub attempts_above: u32,
     /// The kernel side's own: the level of `found`.
     pub found_shift: u32,
-    /// The kernel side's own: the frame that was looked for last.
-    pub folio_last: u64,
-    /// The kernel side's own: which block of frames it has the page structs of, plus one.
-    pub folio_block: u64,
     /// The kernel side's own: first frame of the folio that was found last.
     pub folio_first: u64,
     /// The kernel side's own: its number of pages.
@@ -174,4 +170,4 @@ pub type Table = [u64; ENTRIES];
 /// Orders of the folios that the entries of a part map, or [`NO_ORDER`].
 pub type Orders = [u8; ENTRIES];
 
-plain!(Scan: 312, Range: 16, Part: 16);
+plain!(Scan: 296, Range: 16, Part: 16);

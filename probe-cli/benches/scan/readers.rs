@@ -103,7 +103,8 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn open() -> Result<Self> {
         let open = || File::open("/proc/self/pagemap");
-        let mut scanner = Scanner::open(gather_btf).context("the scan cannot be measured here")?;
+        let mut scanner =
+            Scanner::open_for_folios(gather_btf).context("the scan cannot be measured here")?;
         let space = scanner.resolve(open()?)?;
         let pagemap = open()?;
         let knows_guard =

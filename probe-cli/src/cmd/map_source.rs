@@ -31,10 +31,16 @@ enum Way {
 }
 
 impl LiveSource {
-    /// By the scan where it is possible, else by the best of the kernel's own interfaces.
+    /// By the scan where it is possible, else by the best of the kernel's own interfaces. What will be wanted
+    /// decides how the scan is loaded.
     #[must_use]
-    pub fn open() -> Self {
-        Self(match Scanner::open(gather_btf) {
+    pub fn open(wants: Wants) -> Self {
+        let scanner = if wants.folios {
+            Scanner::open_for_folios(gather_btf)
+        } else {
+            Scanner::open(gather_btf)
+        };
+        Self(match scanner {
             Ok(scanner) => Way::Scan(Box::new(scanner)),
             Err(error) => {
                 log::debug!("no scan of page tables: {error}");

@@ -97,6 +97,12 @@ const STDOUT: &str = "standard output";
 type Target<'a> = (String, Box<dyn View + 'a>);
 
 impl Args {
+    /// What is to be read.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        Wants { marks: self.marks, folios: self.folios }
+    }
+
     /// The processes.
     fn pids(&self) -> anyhow::Result<Vec<u32>> {
         let (choice, none) = match (&self.comm, &self.cgroup) {
@@ -154,7 +160,7 @@ fn show(
     source: &mut dyn MapSource,
     views: &mut [Target<'_>],
 ) -> anyhow::Result<()> {
-    let wants = Wants { marks: args.marks, folios: args.folios };
+    let wants = args.wants();
     let by_pid = !args.pid.is_empty();
     let mut first: Option<MapError> = None;
     let mut shown = 0_u64;

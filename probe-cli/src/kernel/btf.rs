@@ -208,6 +208,27 @@ impl Btf {
             .find_map(|structure| self.member(structure, member, 0, MAX_DEPTH))
     }
 
+    /// The number of the only function of this name.
+    #[must_use]
+    pub fn function_number(&self, name: &str) -> Option<u32> {
+        self.number(Named::Function, name)
+    }
+
+    /// The number of the first structure of this name.
+    #[must_use]
+    pub fn structure_number(&self, name: &str) -> Option<u32> {
+        self.number(Named::Structure, name)
+    }
+
+    fn number(&self, named: Named, name: &str) -> Option<u32> {
+        let wanted = hash(named, name.as_bytes());
+        let first = self.index.partition_point(|&(hash, _)| hash < wanted);
+        let mut same = self.index[first..].iter().take_while(|&&(hash, _)| hash == wanted);
+        let &(_, id) = same.next()?;
+        let is_it = |r#type: Type| self.string(r#type.name) == Some(name.as_bytes());
+        (same.next().is_none() && self.get(id).is_some_and(is_it)).then_some(id)
+    }
+
     /// The size in bytes of a structure or union; `None` when there is none of this name.
     #[must_use]
     pub fn size(&self, structure: &str) -> Option<u32> {

@@ -28,6 +28,10 @@ pub struct Facts {
     /// Sizes in bytes, by structure.
     #[serde(default)]
     pub sizes: BTreeMap<String, u32>,
+    /// Where the kernel has it: how a program says that an address points to words. Numbers of
+    /// BTF belong to one build of a kernel, so that they are not recorded.
+    #[serde(skip)]
+    pub cast: Option<Cast>,
     /// Enumerators that records hold, by enumeration.
     pub enumerators: BTreeMap<String, BTreeMap<String, i64>>,
     /// Which kinds of program this kernel takes.
@@ -118,4 +122,13 @@ pub enum Trial {
     /// Nobody tried.
     #[default]
     Untried,
+}
+
+/// BTF numbers for `bpf_rdonly_cast` (kernel/bpf/helpers.c, Linux 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// That function.
+    pub function: u32,
+    /// A structure of two 64-bit integers.
+    pub words: u32,
 }

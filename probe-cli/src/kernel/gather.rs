@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     btf::{self, Btf},
-    facts::{Facts, FunctionFacts, Mechanisms},
+    facts::{Cast, Facts, FunctionFacts, Mechanisms},
     privileges::Privileges,
     symbols::Symbols,
 };
@@ -128,12 +128,22 @@ fn describe(
             facts.sizes.insert(structure.to_owned(), size);
         }
     }
+    facts.cast = cast(btf);
     for name in ENUMERATIONS {
         let enumerators: BTreeMap<_, _> = btf.enumerators(name).into_iter().collect();
         if !enumerators.is_empty() {
             facts.enumerators.insert(name.to_owned(), enumerators);
         }
     }
+}
+
+/// What programs need to read words by plain loads.
+fn cast(btf: &Btf) -> Option<Cast> {
+    // Seconds and nanoseconds: two 64-bit integers on every 64-bit kernel.
+    const WORDS: &str = "timespec64";
+    let is_two_words = btf.size(WORDS) == Some(16) && btf.offset(WORDS, "tv_nsec") == Some(8);
+    let words = btf.structure_number(WORDS).filter(|_| is_two_words)?;
+    Some(Cast { function: btf.function_number("bpf_rdonly_cast")?, words })
 }
 
 /// Which of these functions ftrace can trace.

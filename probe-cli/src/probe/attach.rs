@@ -122,7 +122,7 @@ fn load(plan: &Plan, choice: &Choice, settings: &Settings) -> Result<Ebpf, Probe
         operations: 16384,
         processes: if settings.statistics { 16384 } else { 1 },
     };
-    let mut ebpf = object::load(&config, sizes, settings.log_level)?;
+    let mut ebpf = object::load(&config, sizes, settings.log_level, None)?;
     let map_error = |action| move |error| ProbeError::Map { action, map: "TARGETS", error };
     if let Some(map) = ebpf.map_mut("TARGETS") {
         let mut targets = HashMap::<_, u32, u8>::try_from(map).map_err(map_error("open"))?;

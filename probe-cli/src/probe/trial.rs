@@ -21,7 +21,7 @@ const TRIAL_TRACEPOINT: &str = "task_newtask";
 /// Tries each kind of program once.
 #[must_use]
 pub fn mechanisms(facts: &Facts) -> Mechanisms {
-    let mut ebpf = match object::load(&Config::NONE, Sizes::SMALLEST, 0) {
+    let mut ebpf = match object::load(&Config::NONE, Sizes::SMALLEST, 0, None) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let refused = Trial::Refused(super::ProbeError::Load(error).to_string());

@@ -24,6 +24,10 @@ use crate::{
     run::{PATIENCE, ensure, guest, note, run, wait, walkprobe},
 };
 
+const PLAIN: Wants = Wants { marks: false, folios: false };
+const MARKS: Wants = Wants { marks: true, ..PLAIN };
+const FOLIOS: Wants = Wants { folios: true, ..PLAIN };
+
 pub(crate) fn trials() -> Vec<Trial> {
     // There is no loop helper before Linux 5.17.
     let too_old = guest().is_some_and(|series| series == "5.10");
@@ -32,17 +36,19 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("churn::a_thousand_scans", || {
             scans_where_it_must()?;
-            restless(LiveSource::open(), 1000, false)
+            restless(LiveSource::open(PLAIN), 1000, PLAIN)
         })
         .with_ignored_flag(too_old),
-        Trial::test("churn::with_marks", || restless(LiveSource::open(), 100, true))
+        Trial::test("churn::with_marks", || restless(LiveSource::open(MARKS), 100, MARKS))
+            .with_ignored_flag(too_old),
+        Trial::test("churn::with_folios", || restless(LiveSource::open(FOLIOS), 100, FOLIOS))
             .with_ignored_flag(too_old),
         Trial::test("churn::by_pagemap_scan", || {
-            restless(LiveSource::by(Source::Scan), 200, false)?;
-            restless(LiveSource::by(Source::Scan), 50, true)
+            restless(LiveSource::by(Source::Scan), 200, PLAIN)?;
+            restless(LiveSource::by(Source::Scan), 50, MARKS)
         })
         .with_ignored_flag(no_ioctl),
-        Trial::test("churn::by_pagemap", || restless(LiveSource::by(Source::Entries), 100, false)),
+        Trial::test("churn::by_pagemap", || restless(LiveSource::by(Source::Entries), 100, PLAIN)),
         Trial::test("churn::by_the_command", by_the_command),
         Trial::test("churn::exec", exec),
         Trial::test("churn::exec_and_the_command", exec_and_the_command),
@@ -52,7 +58,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Reads a process that never rests so many times.
-fn restless(mut source: LiveSource, rounds: u32, marks: bool) -> Result<(), Failed> {
+fn restless(mut source: LiveSource, rounds: u32, wants: Wants) -> Result<(), Failed> {
     let mut actor = Actor::new("restless")?;
     let calm = calm(&mut actor)?;
     let start = Instant::now();
@@ -65,7 +71,7 @@ fn restless(mut source: LiveSource, rounds: u32, marks: bool) -> Result<(), Fail
             format!("{round} rounds with {changed} changes in {PATIENCE:?}")
         })?;
         let set = source
-            .read(actor.pid(), Wants { marks, folios: false })
+            .read(actor.pid(), wants)
             .map_err(|error| format!("round {round}: {:#}", anyhow::Error::new(error)))?;
         valid(&set)
             .and_then(|()| is_calm(&set, calm))
@@ -84,7 +90,11 @@ fn restless(mut source: LiveSource, rounds: u32, marks: bool) -> Result<(), Fail
         "{round} times by {}{} in {:?}: {changed} differ from the one before; {tables} tables, \
          {retried} read again, {torn} torn, at most {most_torn} at a time; {} VMAs",
         set.origin().source,
-        if marks { " with marks" } else { "" },
+        match wants {
+            MARKS => " with marks",
+            FOLIOS => " with folios",
+            _ => "",
+        },
         start.elapsed(),
         set.maps().len(),
     ));
@@ -94,7 +104,8 @@ fn restless(mut source: LiveSource, rounds: u32, marks: bool) -> Result<(), Fail
 /// In a guest the page tables are read, and nothing else. A machine at hand may refuse it: then the
 /// note of the test tells what was read instead.
 fn scans_where_it_must() -> Result<(), Failed> {
-    let source = LiveSource::open().read(std::process::id(), Wants::default())?.origin().source;
+    let source =
+        LiveSource::open(PLAIN).read(std::process::id(), Wants::default())?.origin().source;
     let scans = source == set::Source::PageTables;
     ensure(scans || guest().is_none(), || format!("read by {source}"))
 }
@@ -223,7 +234,7 @@ impl Outcomes {
 }
 
 fn exec() -> Result<(), Failed> {
-    let mut source = LiveSource::open();
+    let mut source = LiveSource::open(PLAIN);
     let actor = Actor::new("exec")?;
     let end = Instant::now() + PATIENCE;
     let mut outcomes = Outcomes::default();
@@ -251,7 +262,7 @@ fn exec_and_the_command() -> Result<(), Failed> {
 }
 
 fn short_lives() -> Result<(), Failed> {
-    let mut source = LiveSource::open();
+    let mut source = LiveSource::open(PLAIN);
     let mut outcomes = Outcomes::default();
     for _ in 0..300 {
         let mut child = command("exit")?.stdin(Stdio::null()).spawn()?;
@@ -282,7 +293,7 @@ fn short_lives() -> Result<(), Failed> {
 
 /// Until it calls exec, a child of vfork has the address space of its parent, which lives on.
 fn children_of_vfork() -> Result<(), Failed> {
-    let mut source = LiveSource::open();
+    let mut source = LiveSource::open(PLAIN);
     let mut actor = Actor::new("spawn")?;
     actor.words()?;
     let mut outcomes = Outcomes::default();

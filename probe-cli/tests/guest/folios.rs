@@ -8,10 +8,10 @@ use walkprobe::model::leaf::{LeafKind, LeafSize, Run};
 use crate::{
     compare::{Entry, checked, words},
     frames::{COMPOUND_HEAD, COMPOUND_TAIL},
-    leaves::scan_folios,
+    leaves::{reads_by_loads, scan_folios},
     memory::{Area, Backing, PAGE, PMD, PUD},
     need,
-    run::ensure,
+    run::{ensure, guest},
 };
 
 /// What memory of processes has: it is on an LRU list, anonymous, or hugetlb
@@ -20,6 +20,7 @@ const MEMORY: u64 = 1 << 5 | 1 << 12 | 1 << 17;
 
 pub(crate) fn trials() -> Vec<Trial> {
     [
+        need::trial("folios_by_plain_loads", None, plain_loads),
         need::trial("folios_of_thp", need::thp(), thp),
         need::trial("folios_of_64k", need::small_thp(), small),
         need::trial("folios_of_hugetlb_1g", need::hugetlb(PUD, 1), hugetlb),
@@ -75,6 +76,12 @@ fn bytes(area: &Area, size: LeafSize, order: u8) -> Result<u64, Failed> {
     let runs = scan_folios(area)?;
     let chosen = runs.iter().filter(|run| run.size == size && run.folio_order == Some(order));
     Ok(chosen.map(Run::bytes).sum())
+}
+
+/// Every kernel here but 6.1 has `bpf_rdonly_cast` (Linux 6.2).
+fn plain_loads() -> Result<(), Failed> {
+    let expected = guest().is_none_or(|series| series != "6.1");
+    ensure(reads_by_loads()? == expected, || format!("not {expected}"))
 }
 
 fn thp() -> Result<(), Failed> {

@@ -41,12 +41,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// One scanner for all tests.
-static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> =
-    LazyLock::new(|| Mutex::new(Scanner::open(gather_btf).map_err(|error| error.to_string())));
+static SCANNER: LazyLock<Mutex<Result<Scanner, String>>> = LazyLock::new(|| {
+    Mutex::new(Scanner::open_for_folios(gather_btf).map_err(|error| error.to_string()))
+});
 
 /// What the scan says of an area: runs without gaps, in order.
 pub(crate) fn scan(area: &Area) -> Result<Vec<Run>, Failed> {
     scan_for(area, Wants::default())
+}
+
+/// Whether the scanner of the tests reads page structs by plain loads.
+pub(crate) fn reads_by_loads() -> Result<bool, Failed> {
+    let scanner = SCANNER.lock().map_err(|_| "another test panicked")?;
+    Ok(scanner.as_ref().map_err(String::clone)?.reads_by_loads())
 }
 
 /// The same with the orders of folios.

@@ -125,7 +125,7 @@ fn a_terabyte() -> Result<(), Failed> {
     let words = actor.words()?;
     let address = |at: usize| Ok::<u64, Failed>(words.get(at).ok_or("no address")?.parse()?);
     let (touched, forbidden) = (address(1)?, address(2)?);
-    let live = LiveSource::open().read(actor.pid(), Wants::default())?;
+    let live = LiveSource::open(Wants::default()).read(actor.pid(), Wants::default())?;
     let saved = json::read(&maps(&["--json"], actor.pid())?)?.remove(0);
     for set in [&live, &saved] {
         let map = of(set, touched)?;

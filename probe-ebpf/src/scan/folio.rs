@@ -2,17 +2,13 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::{bpf_loop, bpf_probe_read_kernel_buf},
-    macros::map,
-    maps::Array,
-};
+use aya_ebpf::helpers::bpf_loop;
 use probe_common::{
     entry::{ENTRIES, PTE_SHIFT, bits, frame, is_mapped, is_table},
     scan::{DONE, NO_ORDER, Scan},
 };
 
-use super::{ANSWER, GO_ON, ORDERS, STOP, TABLES, state};
+use super::{ANSWER, GO_ON, ORDERS, STOP, TABLES, direct, state};
 use crate::kernel::read_at;
 
 /// A word of a tail page with these bits is no pointer to the head but a mask for the pointer to the page
@@ -25,18 +21,6 @@ const MOST_PAGES: u64 = 1 << 28;
 
 /// Entries that one step looks at.
 const GROUP: usize = 32;
-
-/// Frames whose page structs are read together, where neighbours are asked for: 1 KiB of them, which lie in one
-/// page.
-const BLOCK_SHIFT: u32 = 4;
-/// The size of a page struct for which this is done.
-const PAGE_STRUCT: u32 = 64;
-
-type Block = [u64; 1 << BLOCK_SHIFT << 3];
-
-/// Page structs of a block of frames.
-#[map(name = "PAGES")]
-static PAGES: Array<Block> = Array::with_max_entries(1, 0);
 
 /// Goes on with the entries of the answer, for so many steps.
 #[inline(always)]
@@ -73,16 +57,7 @@ fn step(_number: u32, _context: *mut c_void) -> i64 {
         let folio = is_mapped(entry)
             && entry & bits::SPECIAL == 0
             && (shift == PTE_SHIFT || !is_table(entry));
-        let order = if !folio {
-            NO_ORDER
-        } else {
-            let frame = frame(entry, shift);
-            if frame.wrapping_sub(scan.folio_first) < scan.folio_count {
-                scan.folio_order as u8
-            } else {
-                scan_folio(frame) as u8
-            }
-        };
+        let order = if folio { order(scan, frame(entry, shift)) } else { NO_ORDER };
         unsafe { (*orders)[at] = order };
     }
     if first + GROUP < count {
@@ -94,6 +69,32 @@ fn step(_number: u32, _context: *mut c_void) -> i64 {
     GO_ON
 }
 
+/// The order of the folio that a frame belongs to.
+#[inline(always)]
+fn order(scan: &Scan, frame: u64) -> u8 {
+    if frame.wrapping_sub(scan.folio_first) < scan.folio_count {
+        return scan.folio_order as u8;
+    }
+    // Most frames are folios of their own, and shall not cost a call.
+    match direct::two_words(page(scan, frame) + u64::from(scan.page_flags)) {
+        Some(words) if is_alone(scan, words) => 0,
+        _ => scan_folio(frame) as u8,
+    }
+}
+
+/// The address of a frame's page struct.
+#[inline(always)]
+fn page(scan: &Scan, frame: u64) -> u64 {
+    scan.vmemmap + frame * u64::from(scan.page_size)
+}
+
+/// Whether a page struct, by its flags and the word behind them, is one of no compound page. What cannot be
+/// read is 0, and the flags of a page in use never are.
+#[inline(always)]
+fn is_alone(scan: &Scan, [flags, compound]: [u64; 2]) -> bool {
+    flags != 0 && compound & 1 == 0 && flags >> (scan.page_head & 63) & 1 == 0
+}
+
 /// The order of the folio that a frame belongs to, which is noted when it is a large one.
 ///
 /// A global function, so that the verifier checks it once.
@@ -103,46 +104,19 @@ extern "C" fn scan_folio(frame: u64) -> u32 {
     let Some(scan) = state() else {
         return u32::from(NO_ORDER);
     };
-    scan.folio_count = 0;
-    let Some([flags, compound]) = page_struct(scan, frame) else {
+    let page = page(scan, frame);
+    let Some(words) = read_at::<[u64; 2]>(page + u64::from(scan.page_flags)) else {
         return u32::from(NO_ORDER);
     };
-    if compound & 1 == 0 && flags >> (scan.page_head & 63) & 1 == 0 {
+    if is_alone(scan, words) {
         return 0;
     }
-    let page = scan.vmemmap + frame * u64::from(scan.page_size);
-    let head = match compound {
+    let head = match words[1] {
         compound if compound & 1 == 0 => page,
         compound if compound >= MASKS => page & compound,
         compound => compound - 1,
     };
     if of_head(scan, head, frame) { scan.folio_order as u32 } else { u32::from(NO_ORDER) }
-}
-
-/// The flags of a frame's page struct, and the word behind them. When a neighbour was asked for before, those
-/// of the whole block are read, for more will be asked for.
-#[inline(always)]
-fn page_struct(scan: &mut Scan, frame: u64) -> Option<[u64; 2]> {
-    let block = (frame >> BLOCK_SHIFT) + 1;
-    let is_neighbour = frame.wrapping_sub(scan.folio_last).wrapping_add(1) <= 2;
-    scan.folio_last = frame;
-    let pages = PAGES.get_ptr_mut(0)?;
-    if scan.folio_block != block && is_neighbour && scan.page_size == PAGE_STRUCT {
-        let source = scan.vmemmap + (frame >> BLOCK_SHIFT << BLOCK_SHIFT) * u64::from(PAGE_STRUCT);
-        let bytes = unsafe {
-            core::slice::from_raw_parts_mut(pages.cast::<u8>(), core::mem::size_of::<Block>())
-        };
-        let read = unsafe { bpf_probe_read_kernel_buf(source as *const u8, bytes) };
-        scan.folio_block = if read.is_ok() { block } else { 0 };
-    }
-    if scan.folio_block == block {
-        let words = PAGE_STRUCT as usize / 8;
-        let at = (frame as usize & ((1 << BLOCK_SHIFT) - 1)) * words + scan.page_flags as usize / 8;
-        let last = words << BLOCK_SHIFT;
-        return Some(unsafe { [(*pages)[at & (last - 1)], (*pages)[(at + 1) & (last - 1)]] });
-    }
-    let page = scan.vmemmap + frame * u64::from(scan.page_size);
-    read_at(page + u64::from(scan.page_flags))
 }
 
 /// Notes the folio with this head page; false when it is none that has this frame, for instance

@@ -7,6 +7,7 @@
 //! What a loop carries stands in the map value, not on the stack, so that the verifier does not
 //! follow every value that it could have.
 
+mod direct;
 mod folio;
 mod walk;
 

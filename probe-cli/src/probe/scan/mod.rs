@@ -39,7 +39,7 @@ use super::{
     object::{self, Sizes},
 };
 use crate::{
-    kernel::facts::Facts,
+    kernel::facts::{Cast, Facts},
     model::{leaf::Run, set::Wants},
     plan::catalogue::LOOP_FUNCTION,
 };
@@ -90,6 +90,7 @@ pub struct Scanner {
     kinds: Kinds,
     /// What finding folios takes, or why they cannot be found.
     folios: Result<(), String>,
+    loads: bool,
 }
 
 /// What a scan has read, and how it went.
@@ -121,23 +122,40 @@ impl Scanner {
     pub fn open(gather: impl FnOnce() -> Facts + Send) -> Result<Self, ScanError> {
         let (facts, object) = thread::scope(|scope| {
             let facts = scope.spawn(gather);
-            let object = object::load(&Config::NONE, Sizes::SMALLEST, 0);
+            let object = load(None);
             (facts.join(), object)
         });
         let facts = facts.map_err(|_| ScanError::Unknown("gathering facts failed".to_owned()))?;
-        if !facts.has_function(LOOP_FUNCTION) {
-            return Err(ScanError::Unknown(format!("it has no {LOOP_FUNCTION} (Linux 5.17)")));
+        has_loops(&facts)?;
+        Self::with(&facts, verified(object?)?)
+    }
+
+    /// The same for a scan with folios, which the kernel's BTF can make faster: so the facts come first.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_for_folios(gather: impl FnOnce() -> Facts) -> Result<Self, ScanError> {
+        let facts = gather();
+        has_loops(&facts)?;
+        if facts.cast.is_some() {
+            match load(facts.cast).and_then(verified) {
+                Ok(ebpf) => return Ok(Self { loads: true, ..Self::with(&facts, ebpf)? }),
+                Err(error) => log::debug!("no plain loads of page structs: {error}"),
+            }
         }
-        let mut ebpf = object.map_err(ProbeError::from)?;
-        let unknown = |what: &str| ScanError::Unknown(what.to_owned());
-        let program: &mut RawTracePoint = ebpf
-            .program_mut("scan")
-            .and_then(|program| program.try_into().ok())
-            .ok_or_else(|| unknown("the object has no scan"))?;
-        program.load().map_err(|error| ScanError::Program(brief_program_error(&error)))?;
+        Self::with(&facts, load(None).and_then(verified)?)
+    }
+
+    /// Whether page structs are read by plain loads (Linux 6.2), which takes a fraction of the time.
+    #[must_use]
+    pub fn reads_by_loads(&self) -> bool {
+        self.loads
+    }
+
+    fn with(facts: &Facts, ebpf: Ebpf) -> Result<Self, ScanError> {
         let map = |name| match ebpf.map(name) {
             Some(Map::Array(data)) => Ok(data.fd().as_fd()),
-            _ => Err(unknown("the object lacks a map")),
+            _ => Err(ScanError::Unknown("the object lacks a map".to_owned())),
         };
         let mapping = |error: std::io::Error| ScanError::Program(error.to_string());
         let state = Mapped::new(map("SCAN")?).map_err(mapping)?;
@@ -145,10 +163,11 @@ impl Scanner {
         let parts = Mapped::new(map("PARTS")?).map_err(mapping)?;
         let tables = Mapped::new(map("TABLES")?).map_err(mapping)?;
         let orders = Mapped::new(map("ORDERS")?).map_err(mapping)?;
-        let (kinds, folios) = (Kinds::new(&facts, marker::swap_type()), Ok(()));
-        let mut scanner = Self { ebpf, state, asked, parts, tables, orders, kinds, folios };
-        let own = search::orient(&mut scanner, &facts)?;
-        scanner.folios = folio::orient(&mut scanner, &facts, &own)?;
+        let (kinds, folios) = (Kinds::new(facts, marker::swap_type()), Ok(()));
+        let mut scanner =
+            Self { ebpf, state, asked, parts, tables, orders, kinds, folios, loads: false };
+        let own = search::orient(&mut scanner, facts)?;
+        scanner.folios = folio::orient(&mut scanner, facts, &own)?;
         Ok(scanner)
     }
 
@@ -239,8 +258,7 @@ impl Scanner {
     /// Finds the folios of all entries of the answer.
     fn find_folios(&mut self) -> Result<(), ScanError> {
         self.state.update(|state| {
-            (state.folio_part, state.folio_entry) = (0, 0);
-            (state.folio_count, state.folio_block) = (0, 0);
+            (state.folio_part, state.folio_entry, state.folio_count) = (0, 0, 0);
         });
         while self.state.get().folio_part < self.state.get().parts {
             self.request(Op::Folios, FOLIO_STEPS)?;
@@ -271,5 +289,29 @@ impl Scanner {
             .test_run(options)
             .map_err(|error| ScanError::Program(brief_program_error(&error)))?;
         if self.state.get().status == DONE { Ok(()) } else { Err(ScanError::Gone) }
+    }
+}
+
+/// Creates the maps.
+fn load(cast: Option<Cast>) -> Result<Ebpf, ScanError> {
+    Ok(object::load(&Config::NONE, Sizes::SMALLEST, 0, cast).map_err(ProbeError::from)?)
+}
+
+/// Has the kernel verify the program.
+fn verified(mut ebpf: Ebpf) -> Result<Ebpf, ScanError> {
+    let program: &mut RawTracePoint = ebpf
+        .program_mut("scan")
+        .and_then(|program| program.try_into().ok())
+        .ok_or_else(|| ScanError::Unknown("the object has no scan".to_owned()))?;
+    program.load().map_err(|error| ScanError::Program(brief_program_error(&error)))?;
+    Ok(ebpf)
+}
+
+/// Without the loop helper the kernel would only say that it does not know it.
+fn has_loops(facts: &Facts) -> Result<(), ScanError> {
+    if facts.has_function(LOOP_FUNCTION) {
+        Ok(())
+    } else {
+        Err(ScanError::Unknown(format!("it has no {LOOP_FUNCTION} (Linux 5.17)")))
     }
 }
