@@ -1,11 +1,11 @@
 //! The VMAs of a process.
 //!
-//! Cost of each source, and what it knows (measured on 6.18, 60,000 VMAs, one CPU):
+//! What each source knows; `docs/bench-scan.md` has what listing costs:
 //!
-//! | source | ns per VMA | ranges, permissions, name | page size | flags |
+//! | source | cost | ranges, permissions, name | page size | flags |
 //! |---|---|---|---|---|
-//! | text of `maps`, the kernel's part alone | 170 to 245 | yes; a newline in a name is ambiguous | no | no |
-//! | `PROCMAP_QUERY` (6.11) | 310 to 375 | yes, names byte for byte | yes | no |
+//! | text of `maps` | a system call for a page of text | yes; a newline in a name is ambiguous | no | no |
+//! | `PROCMAP_QUERY` (6.11) | a system call for each VMA | yes, names byte for byte | yes | no |
 //! | `smaps` | walks all page tables | yes | yes | yes |
 //!
 //! So VMAs are listed from the text. [`query`] is asked once for a device whose page size nothing
