@@ -42,7 +42,7 @@ mod tests {
         // A seed that failed once must fail again: what it stands for must not change unnoticed.
         let mut plan = Plan::new(1, 0);
         let numbers: Vec<u32> = (0..4).map(|_| plan.rng.u32(..1000)).collect();
-        assert_eq!(numbers, [0; 4]);
+        assert_eq!(numbers, [40, 687, 888, 348]);
     }
 
     #[test]

@@ -257,16 +257,15 @@ pub(super) fn pattern(length: usize) -> io::Result<File> {
 pub(super) fn unnamed_file(folder: &Path, length: usize) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let access = Mode::RUSR | Mode::WUSR;
-    let file = match open(folder, flags, access) {
-        Ok(file) => file,
+    let file = if let Ok(file) = open(folder, flags, access) {
+        file
+    } else {
         // Not every file system makes files without a name.
-        Err(_) => {
-            let path = folder.join(format!("walkprobe-storm-{}", std::process::id()));
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-            let file = open(&path, flags, access)?;
-            std::fs::remove_file(&path)?;
-            file
-        }
+        let path = folder.join(format!("walkprobe-storm-{}", std::process::id()));
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = open(&path, flags, access)?;
+        std::fs::remove_file(&path)?;
+        file
     };
     let file = File::from(file);
     file.set_len(length as u64)?;

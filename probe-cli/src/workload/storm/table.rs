@@ -31,6 +31,7 @@ impl Operation {
 }
 
 /// Every operation, group by group.
+#[must_use]
 pub fn table() -> &'static [Operation] {
     static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(|| operations::GROUPS.concat());
     &TABLE
