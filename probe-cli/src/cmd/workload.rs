@@ -1,12 +1,15 @@
 //! `walkprobe workload`: loads that do known numbers of kernel operations.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{env, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
 use crate::{
     output,
-    workload::{self, Demo, Request},
+    workload::{
+        self, Demo, Request,
+        storm::{self, MOST_THREADS, Storm},
+    },
 };
 
 const EXIT_FAILED: u8 = 1;
@@ -27,6 +30,8 @@ enum Command {
     Run(Run),
     /// Go on and on with a gentle mix of all steps, in a process named walkprobe-demo
     Demo(DemoArgs),
+    /// Do random operations on an address space from several threads, with quiet points
+    Storm(StormArgs),
     /// Explain the steps
     List,
 }
@@ -70,6 +75,42 @@ struct DemoArgs {
     with_parent: bool,
 }
 
+/// Do random operations on an address space from several threads, with quiet points
+///
+/// What each thread does follows from the seed alone. At each quiet point all threads stand still, `quiet K` is
+/// written, and it goes on at the next line of standard input. At the end a line for each operation tells how
+/// often it was done, and how often the kernel refused it; or why it was skipped.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  walkprobe workload storm --list
+  walkprobe workload storm --seed 7
+  yes | walkprobe workload storm --seed 7 --threads 2 --quiet-every 100")]
+struct StormArgs {
+    /// What the choices follow from
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// Operations of each thread
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    operations: u64,
+    /// Threads
+    #[arg(long, value_name = "T", default_value_t = 3,
+        value_parser = clap::value_parser!(u8).range(1..=MOST_THREADS as i64))]
+    threads: u8,
+    /// A quiet point after so many operations of each thread; 0 for none
+    #[arg(long, value_name = "Q", default_value_t = 0)]
+    quiet_every: u64,
+    /// Where its file lies, which has no name (the folder for temporary files by default)
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Also what concerns the whole machine: compaction of its memory
+    #[arg(long)]
+    whole_machine: bool,
+    /// Explain the operations, and do none
+    #[arg(long)]
+    list: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -90,6 +131,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let rounds = demo.run(&mut io::stdout().lock())?;
             output::print(&format!("{rounds} rounds\n"))?;
         }
+        Command::Storm(args) if args.list => print(storm::write_table)?,
+        Command::Storm(args) => storm(args)?,
         Command::Run(args) => {
             let report = workload::run(&args.steps);
             print(|out| if args.json { report.write_json(out) } else { report.write_text(out) })?;
@@ -101,6 +144,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn storm(args: &StormArgs) -> anyhow::Result<()> {
+    let storm = Storm {
+        seed: args.seed,
+        operations: args.operations,
+        threads: args.threads.into(),
+        quiet_every: args.quiet_every,
+        folder: args.folder.clone().unwrap_or_else(env::temp_dir),
+        whole_machine: args.whole_machine,
+    };
+    let tally = storm.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
+    print(|out| tally.write(out))
 }
 
 fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ mod memory;
 mod report;
 mod request;
 mod steps;
+pub mod storm;
 mod sys;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,20 @@ use crate::{
     leaves::{scan, scan_folios},
     memory::{Area, PAGE},
     run::{ensure, guest},
+    smaps,
 };
+
+/// A range of addresses of any process: all of it hugetlb memory, or none.
+pub(crate) struct Place {
+    pub(crate) range: Range<u64>,
+    pub(crate) hugetlb: bool,
+}
+
+impl From<&Area> for Place {
+    fn from(area: &Area) -> Self {
+        Self { range: area.range(), hugetlb: area.is_hugetlb() }
+    }
+}
 
 /// Bytes by kind and leaf size.
 pub(crate) type Bytes = BTreeMap<(LeafKind, LeafSize), u64>;
@@ -33,10 +46,11 @@ pub(crate) fn bytes(runs: &[Run]) -> Bytes {
 pub(crate) fn checked(area: &Area) -> Result<Bytes, Failed> {
     let runs = scan(area)?;
     let pagemap = pagemap(&area.range())?;
-    pages(area, &runs, &pagemap)?;
+    let place = Place::from(area);
+    pages(&place, &runs, &pagemap)?;
     let with_folios = scan_folios(area)?;
     ensure(bytes(&with_folios) == bytes(&runs), || format!("{runs:?}, then {with_folios:?}"))?;
-    folios::check(area, &with_folios, &pagemap)?;
+    folios::check(&place, &with_folios, &pagemap)?;
     let huge: u64 = runs
         .iter()
         .filter(|run| run.size.is_huge() && smaps_counts(run.kind))
@@ -53,7 +67,7 @@ pub(crate) fn checked(area: &Area) -> Result<Bytes, Failed> {
 /// Whether smaps counts such a leaf where it is huge: what is present, and what an entry that is not
 /// refers to by its frame (fs/proc/task_mmu.c, `smaps_pmd_entry`, `smaps_hugetlb_range`); the page
 /// of zeroes is nobody's.
-fn smaps_counts(kind: LeafKind) -> bool {
+pub(crate) fn smaps_counts(kind: LeafKind) -> bool {
     matches!(
         kind,
         LeafKind::Present | LeafKind::ProtNone | LeafKind::Migration | LeafKind::HwPoison
@@ -70,11 +84,11 @@ pub(crate) fn expect(
 }
 
 /// Compares runs page by page with what pagemap and kpageflags say.
-pub(crate) fn pages(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
+pub(crate) fn pages(place: &Place, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
     for run in runs {
         for (number, page) in run.range().step_by(PAGE).enumerate() {
-            let entry = pagemap[usize::try_from((page - area.range().start) / PAGE as u64)?];
-            let agrees = if area.is_hugetlb() {
+            let entry = pagemap[usize::try_from((page - place.range.start) / PAGE as u64)?];
+            let agrees = if place.hugetlb {
                 hugetlb_agrees(run.kind, entry)
             } else {
                 agrees(run.kind, entry)?
@@ -82,7 +96,7 @@ pub(crate) fn pages(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), 
             ensure(agrees, || format!("{page:#x}, page {number} of {run:?}: pagemap {entry:x?}"))?;
         }
     }
-    frames::check(area, runs, pagemap)
+    frames::check(place, runs, pagemap)
 }
 
 /// An entry of pagemap (fs/proc/task_mmu.c, `pagemap_read`).
@@ -160,11 +174,16 @@ fn swap_spaces() -> Result<u64, Failed> {
     Ok(fs::read_to_string("/proc/swaps")?.lines().skip(1).count() as u64)
 }
 
-/// The pagemap entries of a range.
+/// The pagemap entries of a range of this process.
 pub(crate) fn pagemap(range: &Range<u64>) -> Result<Vec<Entry>, Failed> {
+    entries(&File::open("/proc/self/pagemap")?, range)
+}
+
+/// The pagemap entries of a range of the process whose pagemap this is.
+pub(crate) fn entries(pagemap: &File, range: &Range<u64>) -> Result<Vec<Entry>, Failed> {
     let first = range.start / PAGE as u64;
     let pages = usize::try_from(range.end / PAGE as u64 - first)?;
-    let words = words(&File::open("/proc/self/pagemap")?, first, pages)?;
+    let words = words(pagemap, first, pages)?;
     Ok(words.into_iter().map(Entry).collect())
 }
 
@@ -178,18 +197,8 @@ pub(crate) fn words(file: &File, first: u64, count: usize) -> Result<Vec<u64>, F
 
 /// The sum of these fields of smaps in bytes, over the VMAs that lie in an area.
 pub(crate) fn smaps(area: &Area, fields: &[&str]) -> Result<u64, Failed> {
-    let text = fs::read_to_string("/proc/self/smaps")?;
-    let (mut inside, mut sum) = (false, 0);
-    for line in text.lines() {
-        let first = line.split_ascii_whitespace().next().unwrap_or("");
-        if let Some((start, end)) = first.split_once('-')
-            && let (Ok(start), Ok(end)) =
-                (u64::from_str_radix(start, 16), u64::from_str_radix(end, 16))
-        {
-            inside = area.range().start <= start && end <= area.range().end;
-        } else if inside && fields.contains(&first.trim_end_matches(':')) {
-            sum += line.split_ascii_whitespace().nth(1).unwrap_or("0").parse::<u64>()? << 10;
-        }
-    }
-    Ok(sum)
+    let (first, last) = (area.range().start, area.range().end);
+    let vmas = smaps::of("self")?;
+    let inside = vmas.iter().filter(|vma| first <= vma.range.start && vma.range.end <= last);
+    Ok(inside.map(|vma| vma.sum(fields)).sum())
 }

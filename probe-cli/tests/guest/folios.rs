@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use walkprobe::model::leaf::{LeafKind, LeafSize, Run};
 
 use crate::{
-    compare::{Entry, checked, words},
+    compare::{Entry, Place, checked, words},
     frames::{COMPOUND_HEAD, COMPOUND_TAIL},
     leaves::{reads_by_loads, scan_folios},
     memory::{Area, Backing, PAGE, PMD, PUD},
@@ -30,7 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Compares the order of each page that is mapped with the flags of its frame, of the frames beside it in
 /// the folio, and of the one behind.
-pub(crate) fn check(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
+pub(crate) fn check(place: &Place, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
     let kpageflags = File::open("/proc/kpageflags")?;
     let mut known = HashMap::new();
     for run in runs {
@@ -38,7 +38,7 @@ pub(crate) fn check(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), 
             ensure(run.folio_order.is_none(), || format!("an order of {run:?}"))?;
             continue;
         }
-        let first = usize::try_from((run.start - area.range().start) / PAGE as u64)?;
+        let first = usize::try_from((run.start - place.range.start) / PAGE as u64)?;
         let pages = usize::try_from(run.bytes() / PAGE as u64)?;
         for (number, entry) in pagemap[first..first + pages].iter().enumerate() {
             let Some(order) = run.folio_order else {

@@ -6,8 +6,8 @@ use libtest_mimic::Failed;
 use walkprobe::model::leaf::{LeafKind, LeafSize, Run};
 
 use crate::{
-    compare::{Entry, words},
-    memory::{Area, PAGE},
+    compare::{Entry, Place, words},
+    memory::PAGE,
     run::ensure,
 };
 
@@ -23,10 +23,10 @@ const THP: u64 = 1 << 22;
 const ZERO_PAGE: u64 = 1 << 24;
 
 /// Compares every leaf that has a frame with the flags of that frame.
-pub(crate) fn check(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
+pub(crate) fn check(place: &Place, runs: &[Run], pagemap: &[Entry]) -> Result<(), Failed> {
     let kpageflags = File::open("/proc/kpageflags")?;
-    for run in runs.iter().filter(|run| has_frame(area, run.kind)) {
-        let first = usize::try_from((run.start - area.range().start) / PAGE as u64)?;
+    for run in runs.iter().filter(|run| has_frame(place, run.kind)) {
+        let first = usize::try_from((run.start - place.range.start) / PAGE as u64)?;
         let frames: Vec<u64> = pagemap[first..]
             .iter()
             .take(usize::try_from(run.bytes() / PAGE as u64)?)
@@ -40,7 +40,7 @@ pub(crate) fn check(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), 
                 format!("leaf {number} of {run:?} has the frames {frames:x?}")
             })?;
             let wrong = flags.iter().enumerate().position(|(page, &flags)| {
-                !agrees(area, run, flags) || (run.size.is_huge() && !in_place(area, page, flags))
+                !agrees(place, run, flags) || (run.size.is_huge() && !in_place(place, page, flags))
             });
             ensure(wrong.is_none(), || {
                 let page = wrong.unwrap_or(0);
@@ -55,9 +55,8 @@ pub(crate) fn check(area: &Area, runs: &[Run], pagemap: &[Entry]) -> Result<(), 
 }
 
 /// Of hugetlb memory pagemap only tells the frames of what is present.
-fn has_frame(area: &Area, kind: LeafKind) -> bool {
-    kind.is_mapped()
-        || (!area.is_hugetlb() && matches!(kind, LeafKind::Migration | LeafKind::HwPoison))
+fn has_frame(place: &Place, kind: LeafKind) -> bool {
+    kind.is_mapped() || (!place.hugetlb && matches!(kind, LeafKind::Migration | LeafKind::HwPoison))
 }
 
 /// The frames of one leaf are neighbours, and the first one is aligned.
@@ -66,15 +65,15 @@ fn in_a_row(frames: &[u64], pages: usize) -> bool {
 }
 
 /// Whether a page of a huge leaf is the one of its compound page that it should be.
-fn in_place(area: &Area, page: usize, flags: u64) -> bool {
+fn in_place(place: &Place, page: usize, flags: u64) -> bool {
     // A leaf of 2 MiB in hugetlb memory of 1 GiB does not exist; a THP has the size of its leaf.
-    let whole = if area.is_hugetlb() { HUGE } else { THP };
+    let whole = if place.hugetlb { HUGE } else { THP };
     let place = if page == 0 { COMPOUND_HEAD } else { COMPOUND_TAIL };
     flags & (HUGE | THP) == whole && flags & (COMPOUND_HEAD | COMPOUND_TAIL) == place
 }
 
 /// Whether the frame's flags go with the kind (fs/proc/page.c, `stable_page_flags`).
-fn agrees(area: &Area, run: &Run, flags: u64) -> bool {
+fn agrees(place: &Place, run: &Run, flags: u64) -> bool {
     let huge = run.size.is_huge();
     let has = |flag| flags & flag != 0;
     let kind = match run.kind {
@@ -87,7 +86,7 @@ fn agrees(area: &Area, run: &Run, flags: u64) -> bool {
     };
     // PTEs map parts of a THP, but never a part of a hugetlb page.
     let size = huge || run.size == LeafSize::BASE && !has(HUGE);
-    kind && size && !has(NO_PAGE) && (area.is_hugetlb() == has(HUGE))
+    kind && size && !has(NO_PAGE) && (place.hugetlb == has(HUGE))
 }
 
 /// The flags of frames, read in as few pieces as they lie in.

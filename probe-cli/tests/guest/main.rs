@@ -28,10 +28,14 @@ mod namespace;
 mod need;
 mod nodes;
 mod poison;
+mod quiet;
 mod restless;
 mod roles;
 mod run;
+mod setting;
 mod shared;
+mod smaps;
+mod storm;
 mod swap;
 mod terminal;
 mod threads;
@@ -55,6 +59,7 @@ fn main() {
         poison::trials(),
         maps::trials(),
         churn::trials(),
+        storm::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),

@@ -107,7 +107,7 @@ fn look(area: &Area) -> Result<BTreeMap<LeafSize, u64>, Failed> {
         if pagemap(&area.range())? != before {
             continue;
         }
-        pages(area, &runs, &before)?;
+        pages(&area.into(), &runs, &before)?;
         let kinds = bytes(&runs);
         ensure(
             kinds.keys().all(|(kind, _)| matches!(kind, LeafKind::Present | LeafKind::Migration)),

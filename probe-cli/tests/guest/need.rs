@@ -31,7 +31,7 @@ fn lack(missing: bool, what: &str) -> Lack {
 }
 
 /// The scan itself needs the loop helper.
-fn loops() -> Lack {
+pub(crate) fn loops() -> Lack {
     lack(guest().is_some_and(|series| series == "5.10"), "no bpf_loop (Linux 5.17)")
 }
 

@@ -40,10 +40,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Swap space that is in use until it is dropped.
-struct Swap;
+pub(crate) struct Swap;
 
 impl Swap {
-    fn on() -> Result<Self, Failed> {
+    pub(crate) fn on() -> Result<Self, Failed> {
         /// The file with the swap space.
         static FILE: OnceLock<Result<(), String>> = OnceLock::new();
         FILE.get_or_init(|| make().map_err(|error| error.message().unwrap_or("").to_owned()))
@@ -69,7 +69,8 @@ impl Drop for Swap {
 
 const DISK: &str = "/tmp/swap-disk";
 const DEVICE: &str = "/dev/loop0";
-const FOLDER: &str = "/tmp/swap";
+/// Where the file system is that holds the swap space.
+pub(crate) const FOLDER: &str = "/tmp/swap";
 const PATH: &CStr = c"/tmp/swap/space";
 
 /// The file lies on ext2 on a loop device on a file in memory: tmpfs and the initramfs take none.

@@ -22,6 +22,8 @@ const TESTS: &str = "/bin/guest-tests";
 const BINARY_VARIABLE: &str = "WALKPROBE_BIN";
 /// Tells the tests on which kernel series they run; unset outside of guests.
 const GUEST_VARIABLE: &str = "WALKPROBE_GUEST";
+/// Tells the tests which seeds to try; what is set here is set in the guests.
+const SEEDS_VARIABLE: &str = "WALKPROBE_SEEDS";
 /// Tells the tests that the kernel was told to use so many levels of page tables; unset elsewhere.
 const LEVELS_VARIABLE: &str = "WALKPROBE_LEVELS";
 /// The tests of the page-table scan; they run a second time on page tables of four levels.
@@ -135,6 +137,9 @@ fn one(
     machine.add.push(AddedFile { source: tests.to_owned(), destination: TESTS.into() });
     machine.environment.push((BINARY_VARIABLE.to_owned(), "/bin/walkprobe".to_owned()));
     machine.environment.push((GUEST_VARIABLE.to_owned(), boot.kernel.name.clone()));
+    if let Ok(seeds) = std::env::var(SEEDS_VARIABLE) {
+        machine.environment.push((SEEDS_VARIABLE.to_owned(), seeds));
+    }
     machine.timeout = Some(TIMEOUT);
     machine.hang_after = HANG_AFTER;
 
