@@ -76,7 +76,7 @@ pub enum LeafKind {
     Hole,
     /// Memory.
     Present,
-    /// The shared page of zeroes, base or huge.
+    /// The shared page of zeroes, base or huge, whether it traps or not.
     Zero,
     /// Memory that traps on access: PROT_NONE, or a NUMA hint.
     ProtNone,

@@ -124,6 +124,8 @@ fn zero_pages() -> Result<(), Failed> {
     let area = Area::base(2 * PMD)?;
     area.read(0..PMD);
     area.write(PMD / 2..PMD / 2 + 4 * PAGE);
+    // They stay what they are when they trap.
+    area.forbid(2 * PAGE..5 * PAGE)?;
     expect(
         &checked(&area)?,
         &[

@@ -59,7 +59,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(others: Vec<LiveSource>) -> Self {
         Self {
-            scan: LiveSource::open(),
+            scan: LiveSource::open(Wants { folios: true, ..Wants::default() }),
             others,
             points: 0,
             pages: 0,

@@ -103,10 +103,11 @@ pub(super) const fn is_special(entry: u64) -> bool {
 }
 
 fn mapped(entry: u64, shift: u32, zero_frame: Option<u64>) -> LeafKind {
-    if entry::traps(entry) {
-        LeafKind::ProtNone
-    } else if zero_frame == Some(entry::frame(entry, shift)) {
+    // Also where it traps: the kernel counts it as nobody's memory all the same (`vm_normal_page`).
+    if zero_frame == Some(entry::frame(entry, shift)) {
         LeafKind::Zero
+    } else if entry::traps(entry) {
+        LeafKind::ProtNone
     } else {
         LeafKind::Present
     }
@@ -124,7 +125,7 @@ fn marker(value: u64) -> LeafKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kinds, bits};
+    use super::{Kinds, bits, entry};
     use crate::{
         kernel::facts::{Facts, FunctionFacts},
         model::leaf::LeafKind,
@@ -176,6 +177,9 @@ mod tests {
         let present = [page(8, bits::PRESENT | bits::DIRTY), page(9, bits::PRESENT)];
         let zero = [page(7, bits::PRESENT | bits::SPECIAL); 2];
         let bare = [zero[0], page(8, bits::PRESENT | bits::SPECIAL)];
+        // PROT_NONE, where the address is inverted.
+        let trapping = [!(7 << 12) & entry::PHYSICAL_MASK | bits::PROT_NONE | bits::SPECIAL; 2];
+        assert_eq!(kinds.alike(trapping[0], trapping[1]), Some(LeafKind::Zero));
         let mixed = [present[0], 0];
         let alike =
             |entries: [u64; 2]| kinds.alike(entries[0] & entries[1], entries[0] | entries[1]);
