@@ -6,6 +6,8 @@ use std::fmt;
 use probe_common::probe::Probe;
 use serde::{Deserialize, Serialize};
 
+use crate::change::{Change, Errno};
+
 /// A virtual address; `0x`-hexadecimal in text and JSON, whose numbers are only exact to 2^53.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(pub u64);
@@ -137,6 +139,9 @@ pub enum Detail {
         /// What the function returned.
         result: i32,
     },
+    /// Leaves or the list of VMAs changed in another way; the kind is that of the change.
+    #[serde(untagged)]
+    Change(Change),
 }
 
 /// How a page fault ended (`enum vm_fault_reason`, `include/linux/mm_types.h`).
@@ -265,18 +270,7 @@ impl fmt::Display for Detail {
                 }
                 Ok(())
             }
-        }
-    }
-}
-
-/// `, EBUSY` and the like; nothing for 0.
-struct Errno(i32);
-
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            errno => write!(f, ", {}", std::io::Error::from_raw_os_error(-errno)),
+            Self::Change(change) => change.fmt(f),
         }
     }
 }

@@ -6,7 +6,7 @@ use probe_common::{
 };
 
 /// The kernel side's numbers at one moment. All of them only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// When it was read, in ns of `CLOCK_MONOTONIC`.
     pub time: u64,
@@ -19,7 +19,7 @@ pub struct Sample {
 }
 
 /// One process in a [`Sample`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessSample {
     /// Thread group; 0 stands for operations whose process the kernel does not tell.
     pub pid: u32,
@@ -29,6 +29,24 @@ pub struct ProcessSample {
     pub calls: [u64; PROBES],
     /// Time spent in them in ns, by probe number.
     pub ns: [u64; PROBES],
+}
+
+// Arrays of more than 32 have no `Default`.
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            time: 0,
+            processes: Vec::new(),
+            counters: [Counters::default(); PROBES],
+            left_out: 0,
+        }
+    }
+}
+
+impl Default for ProcessSample {
+    fn default() -> Self {
+        Self { pid: 0, comm: String::new(), calls: [0; PROBES], ns: [0; PROBES] }
+    }
 }
 
 impl Sample {

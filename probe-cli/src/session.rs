@@ -25,7 +25,7 @@ pub struct Session {
 }
 
 /// One process.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Process {
     /// Thread group; 0 stands for operations whose process the kernel does not tell.
     pub pid: u32,
@@ -39,6 +39,20 @@ pub struct Process {
     pub rates: [f64; PROBES],
     /// Share of one CPU spent in them between the last two samples, by probe number.
     pub busy: [f64; PROBES],
+}
+
+// Arrays of more than 32 have no `Default`.
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            pid: 0,
+            comm: String::new(),
+            calls: [0; PROBES],
+            ns: [0; PROBES],
+            rates: [0.0; PROBES],
+            busy: [0.0; PROBES],
+        }
+    }
 }
 
 impl Process {
@@ -55,8 +69,8 @@ impl Process {
         main_probes(family).map(|probe| self.calls[probe.index()]).sum()
     }
 
-    /// Operations of all families per second, none counted twice: a hugetlb or THP fault is one
-    /// of the faults, where those are watched.
+    /// Operations per second of all families that have a rate of their own in the table, none
+    /// counted twice: a hugetlb or THP fault is one of the faults, where those are watched.
     #[must_use]
     pub fn rate_of_all(&self) -> f64 {
         let special = self.rate(Family::Hugetlb) + self.rate(Family::Thp);
@@ -66,7 +80,7 @@ impl Process {
             + self.rate(Family::Walk)
     }
 
-    /// Operations of all families since the beginning, counted like [`Self::rate_of_all`].
+    /// Operations of these families since the beginning, counted like [`Self::rate_of_all`].
     #[must_use]
     pub fn total_of_all(&self) -> u64 {
         let special = self.total(Family::Hugetlb) + self.total(Family::Thp);

@@ -42,8 +42,13 @@ pub struct Arguments {
     pub order: u8,
     /// A tracepoint's result field.
     pub status: u8,
-    /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 3],
+    /// The structure that holds the rest: `struct pagetable_move_control *`, `struct vma_prepare *`,
+    /// `struct folio *` or `struct file *`.
+    pub object: u8,
+    /// The length of the range in bytes.
+    pub len: u8,
+    /// The first address of the second range, the VMA that is inserted, or the argument of an ioctl.
+    pub other: u8,
 }
 
 impl Arguments {
@@ -62,7 +67,9 @@ impl Arguments {
         freeze: NONE8,
         order: NONE8,
         status: NONE8,
-        reserved: [0; 3],
+        object: NONE8,
+        len: NONE8,
+        other: NONE8,
     };
 }
 
@@ -92,7 +99,21 @@ pub struct Offsets {
     pub super_block_s_fs_info: u16,
     pub hugetlbfs_sb_info_hstate: u16,
     pub hstate_order: u16,
-    pub reserved: [u16; 3],
+    pub vm_area_struct_vm_start: u16,
+    pub vm_area_struct_vm_end: u16,
+    pub pagetable_move_control_old: u16,
+    pub pagetable_move_control_old_addr: u16,
+    pub pagetable_move_control_old_end: u16,
+    pub pagetable_move_control_new_addr: u16,
+    pub vma_prepare_vma: u16,
+    pub vma_prepare_adj_next: u16,
+    pub vma_prepare_insert: u16,
+    pub vma_prepare_remove: u16,
+    pub page_flags: u16,
+    pub folio_nr_pages: u16,
+    pub file_private_data: u16,
+    pub userfaultfd_ctx_mm: u16,
+    pub reserved: u16,
 }
 
 impl Offsets {
@@ -119,7 +140,21 @@ impl Offsets {
         super_block_s_fs_info: NONE16,
         hugetlbfs_sb_info_hstate: NONE16,
         hstate_order: NONE16,
-        reserved: [0; 3],
+        vm_area_struct_vm_start: NONE16,
+        vm_area_struct_vm_end: NONE16,
+        pagetable_move_control_old: NONE16,
+        pagetable_move_control_old_addr: NONE16,
+        pagetable_move_control_old_end: NONE16,
+        pagetable_move_control_new_addr: NONE16,
+        vma_prepare_vma: NONE16,
+        vma_prepare_adj_next: NONE16,
+        vma_prepare_insert: NONE16,
+        vma_prepare_remove: NONE16,
+        page_flags: NONE16,
+        folio_nr_pages: NONE16,
+        file_private_data: NONE16,
+        userfaultfd_ctx_mm: NONE16,
+        reserved: 0,
     };
 }
 
@@ -133,8 +168,10 @@ pub struct Config {
     pub filter: u8,
     /// 1: add each operation to the statistics of its process.
     pub statistics: u8,
+    /// The bit in `folio.flags` that says that the folio is large; [`NONE8`] when it is not known.
+    pub page_head: u8,
     /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
     /// Offsets of structure members.
     pub offsets: Offsets,
     /// Arguments of each probe, by probe number.
@@ -147,10 +184,11 @@ impl Config {
         stream: 0,
         filter: 0,
         statistics: 0,
-        reserved: [0; 6],
+        page_head: NONE8,
+        reserved: [0; 5],
         offsets: Offsets::NONE,
         arguments: [Arguments::NONE; PROBES],
     };
 }
 
-plain!(Arguments: 16, Offsets: 48, Config: 64 + 16 * PROBES);
+plain!(Arguments: 16, Offsets: 72, Config: 88 + 16 * PROBES);

@@ -5,6 +5,7 @@
 //! layouts) are never reused.
 #![no_std]
 
+pub mod change;
 pub mod collapse;
 pub mod config;
 pub mod counters;

@@ -38,10 +38,48 @@ pub enum Probe {
     WalkPagemap = 14,
     /// pagemap on the hugetlb path, once per hugetlb entry (`pagemap_hugetlb_range`).
     WalkPagemapHugetlb = 15,
+    /// Leaves of a range removed (`__zap_vma_range`), outside of hugetlb VMAs and of [`Self::Exit`].
+    Zap = 16,
+    /// The same in a hugetlb VMA (`__unmap_hugepage_range`).
+    ZapHugetlb = 17,
+    /// Permissions of leaves changed (`change_protection`): mprotect, NUMA hints, userfaultfd.
+    Protect = 18,
+    /// Leaves moved to other addresses (`move_page_tables`): mremap, and the stack at exec.
+    Move = 19,
+    /// Leaves of a VMA copied to a child, and write-protected (`copy_page_range`).
+    Fork = 20,
+    /// A table of hugetlb PMDs of another process used if there is one (`huge_pmd_share`).
+    Share = 21,
+    /// Shared tables of hugetlb PMDs given up (`hugetlb_unshare_pmds`).
+    Unshare = 22,
+    /// A request to userfaultfd that changes leaves (`userfaultfd_ioctl`).
+    Uffd = 23,
+    /// Leaves of a folio replaced by migration entries (`try_to_migrate_one`).
+    Migrate = 24,
+    /// Migration entries of a folio replaced by leaves (`remove_migration_pte`).
+    Restore = 25,
+    /// Leaves of a folio replaced by swap entries or by nothing (`try_to_unmap_one`).
+    Reclaim = 26,
+    /// The address space replaced by that of another program (`begin_new_exec`).
+    Exec = 27,
+    /// A whole address space torn down (`exit_mmap`).
+    Exit = 28,
+    /// A mapping made (`__mmap_region`).
+    VmaMap = 29,
+    /// A range unmapped (`do_vmi_align_munmap`).
+    VmaUnmap = 30,
+    /// The heap grown (`do_brk_flags`).
+    VmaBrk = 31,
+    /// A stack grown (`expand_downwards`).
+    VmaGrow = 32,
+    /// A finished VMA put in place (`vma_link`): the copy of mremap, special mappings.
+    VmaLink = 33,
+    /// VMAs split, merged or resized (`vma_complete`).
+    VmaAdjust = 34,
 }
 
 /// The number of logical probes, and of rows in the kernel's tables.
-pub const PROBES: usize = 16;
+pub const PROBES: usize = 35;
 
 /// A group of probes that people think of together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,12 +96,27 @@ pub enum Family {
     Collapse,
     /// Page-table walks.
     Walk,
+    /// Ranges whose leaves are removed, moved, copied or get other permissions.
+    Change,
+    /// Folios that are unmapped and mapped again, wherever they are mapped.
+    Migrate,
+    /// The list of VMAs, and the beginning and end of an address space.
+    Vma,
 }
 
 impl Family {
     /// Every family, in the order in which people read them.
-    pub const ALL: [Self; 6] =
-        [Self::Fault, Self::Hugetlb, Self::Thp, Self::Split, Self::Collapse, Self::Walk];
+    pub const ALL: [Self; 9] = [
+        Self::Fault,
+        Self::Hugetlb,
+        Self::Thp,
+        Self::Split,
+        Self::Collapse,
+        Self::Walk,
+        Self::Change,
+        Self::Migrate,
+        Self::Vma,
+    ];
 
     /// The stable lower-case name, used in options, columns and traces.
     #[must_use]
@@ -75,6 +128,9 @@ impl Family {
             Self::Split => "split",
             Self::Collapse => "collapse",
             Self::Walk => "walk",
+            Self::Change => "change",
+            Self::Migrate => "migrate",
+            Self::Vma => "vma",
         }
     }
 }
@@ -98,6 +154,25 @@ impl Probe {
         Self::WalkSmapsHugetlb,
         Self::WalkPagemap,
         Self::WalkPagemapHugetlb,
+        Self::Zap,
+        Self::ZapHugetlb,
+        Self::Protect,
+        Self::Move,
+        Self::Fork,
+        Self::Share,
+        Self::Unshare,
+        Self::Uffd,
+        Self::Migrate,
+        Self::Restore,
+        Self::Reclaim,
+        Self::Exec,
+        Self::Exit,
+        Self::VmaMap,
+        Self::VmaUnmap,
+        Self::VmaBrk,
+        Self::VmaGrow,
+        Self::VmaLink,
+        Self::VmaAdjust,
     ];
 
     /// The stable name, used in reports and traces and as the start of the eBPF programs' names.
@@ -120,6 +195,25 @@ impl Probe {
             Self::WalkSmapsHugetlb => "walk_smaps_hugetlb",
             Self::WalkPagemap => "walk_pagemap",
             Self::WalkPagemapHugetlb => "walk_pagemap_hugetlb",
+            Self::Zap => "zap",
+            Self::ZapHugetlb => "zap_hugetlb",
+            Self::Protect => "protect",
+            Self::Move => "move",
+            Self::Fork => "fork",
+            Self::Share => "share",
+            Self::Unshare => "unshare",
+            Self::Uffd => "uffd",
+            Self::Migrate => "migrate",
+            Self::Restore => "restore",
+            Self::Reclaim => "reclaim",
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+            Self::VmaMap => "vma_map",
+            Self::VmaUnmap => "vma_unmap",
+            Self::VmaBrk => "vma_brk",
+            Self::VmaGrow => "vma_grow",
+            Self::VmaLink => "vma_link",
+            Self::VmaAdjust => "vma_adjust",
         }
     }
 
@@ -139,6 +233,23 @@ impl Probe {
             | Self::WalkSmapsHugetlb
             | Self::WalkPagemap
             | Self::WalkPagemapHugetlb => Family::Walk,
+            Self::Zap
+            | Self::ZapHugetlb
+            | Self::Protect
+            | Self::Move
+            | Self::Fork
+            | Self::Share
+            | Self::Unshare
+            | Self::Uffd => Family::Change,
+            Self::Migrate | Self::Restore | Self::Reclaim => Family::Migrate,
+            Self::Exec
+            | Self::Exit
+            | Self::VmaMap
+            | Self::VmaUnmap
+            | Self::VmaBrk
+            | Self::VmaGrow
+            | Self::VmaLink
+            | Self::VmaAdjust => Family::Vma,
         }
     }
 

@@ -10,9 +10,9 @@ use aya_ebpf::{
 use probe_common::probe::Probe;
 
 use crate::{
-    collapse,
+    change, collapse,
     context::{Registers, Words},
-    fault, split, walk,
+    fault, split, vma, walk,
 };
 
 macro_rules! function {
@@ -92,6 +92,47 @@ function!(WalkPagemap: walk::enter_generic, walk::exit;
     walk_pagemap_fentry, walk_pagemap_fexit, walk_pagemap_kprobe, walk_pagemap_kretprobe);
 function!(WalkPagemapHugetlb: walk::enter_hugetlb, walk::exit;
     walk_pagemap_hugetlb_fentry, walk_pagemap_hugetlb_fexit, walk_pagemap_hugetlb_kprobe, walk_pagemap_hugetlb_kretprobe);
+
+function!(Zap: change::enter_zap, change::exit;
+    zap_fentry, zap_fexit, zap_kprobe, zap_kretprobe);
+function!(ZapHugetlb: change::enter_zap, change::exit;
+    zap_hugetlb_fentry, zap_hugetlb_fexit, zap_hugetlb_kprobe, zap_hugetlb_kretprobe);
+function!(Protect: change::enter, change::exit;
+    protect_fentry, protect_fexit, protect_kprobe, protect_kretprobe);
+function!(Move: change::enter_move, change::exit;
+    move_fentry, move_fexit, move_kprobe, move_kretprobe);
+function!(Fork: change::enter_fork, change::exit;
+    fork_fentry, fork_fexit, fork_kprobe, fork_kretprobe);
+function!(Share: change::enter_share, change::exit;
+    share_fentry, share_fexit, share_kprobe, share_kretprobe);
+function!(Unshare: change::enter, change::exit;
+    unshare_fentry, unshare_fexit, unshare_kprobe, unshare_kretprobe);
+function!(Uffd: change::enter_uffd, change::exit;
+    uffd_fentry, uffd_fexit, uffd_kprobe, uffd_kretprobe);
+
+function!(Migrate: change::enter_folio, change::exit;
+    migrate_fentry, migrate_fexit, migrate_kprobe, migrate_kretprobe);
+function!(Restore: change::enter_folio, change::exit;
+    restore_fentry, restore_fexit, restore_kprobe, restore_kretprobe);
+function!(Reclaim: change::enter_folio, change::exit;
+    reclaim_fentry, reclaim_fexit, reclaim_kprobe, reclaim_kretprobe);
+
+function!(Exec: vma::enter_exec, change::exit;
+    exec_fentry, exec_fexit, exec_kprobe, exec_kretprobe);
+function!(Exit: vma::enter_exit, change::exit;
+    exit_fentry, exit_fexit, exit_kprobe, exit_kretprobe);
+function!(VmaMap: vma::enter_map, change::exit;
+    vma_map_fentry, vma_map_fexit, vma_map_kprobe, vma_map_kretprobe);
+function!(VmaUnmap: vma::enter_unmap, change::exit;
+    vma_unmap_fentry, vma_unmap_fexit, vma_unmap_kprobe, vma_unmap_kretprobe);
+function!(VmaBrk: vma::enter_map, change::exit;
+    vma_brk_fentry, vma_brk_fexit, vma_brk_kprobe, vma_brk_kretprobe);
+function!(VmaGrow: vma::enter_grow, change::exit;
+    vma_grow_fentry, vma_grow_fexit, vma_grow_kprobe, vma_grow_kretprobe);
+function!(VmaLink: vma::enter_link, change::exit;
+    vma_link_fentry, vma_link_fexit, vma_link_kprobe, vma_link_kretprobe);
+function!(VmaAdjust: vma::enter_adjust, change::exit;
+    vma_adjust_fentry, vma_adjust_fexit, vma_adjust_kprobe, vma_adjust_kretprobe);
 
 /// Programs that do nothing: whether the kernel takes them shows what it allows.
 mod trial {

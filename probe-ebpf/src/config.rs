@@ -90,6 +90,13 @@ pub fn filters() -> bool {
     unsafe { ptr::read_volatile(&raw const CONFIG.filter) != 0 }
 }
 
+/// The bit of a folio's flags that says that it is large; `None` when it is not known.
+#[inline(always)]
+pub fn page_head() -> Option<u8> {
+    let bit = unsafe { ptr::read_volatile(&raw const CONFIG.page_head) };
+    if bit < 64 { Some(bit) } else { None }
+}
+
 /// Whether operations are added to the statistics of their process.
 #[inline(always)]
 pub fn keeps_statistics() -> bool {

@@ -1,6 +1,6 @@
 //! Reading kernel memory.
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_user};
 
 use crate::config::Offset;
 
@@ -15,4 +15,10 @@ pub fn read<T>(base: u64, offset: Offset) -> Option<T> {
 #[inline(always)]
 pub fn read_at<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// The value at an address of the current task's; `None` when it cannot be read.
+#[inline(always)]
+pub fn read_user<T>(address: u64) -> Option<T> {
+    unsafe { bpf_probe_read_user(address as *const T) }.ok()
 }

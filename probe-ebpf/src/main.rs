@@ -10,6 +10,7 @@
 
 mod arch;
 mod attach;
+mod change;
 mod collapse;
 mod config;
 mod context;
@@ -22,6 +23,7 @@ mod output;
 mod scan;
 mod split;
 mod target;
+mod vma;
 mod walk;
 
 #[panic_handler]

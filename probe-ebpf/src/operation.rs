@@ -51,6 +51,12 @@ pub fn begin(probe: Probe, of: Of, small: u32, words: [u64; 3]) {
     let Some(target_tgid) = wanted_target(probe, actor, of) else {
         return;
     };
+    remember(probe, actor, target_tgid, small, words);
+}
+
+/// Remembers an operation that [`wanted_target`] found to be wanted.
+#[inline(always)]
+pub fn remember(probe: Probe, actor: Actor, target_tgid: u32, small: u32, words: [u64; 3]) {
     let key = Key { tid: actor.tid, probe: probe.index() as u32 };
     let operation = Operation { time: unsafe { bpf_ktime_get_ns() }, target_tgid, small, words };
     if OPERATIONS.insert(key, operation, 0).is_err() {
@@ -72,6 +78,13 @@ pub fn wanted_target(probe: Probe, actor: Actor, of: Of) -> Option<u32> {
         count(probe, Fate::Filtered);
         None
     }
+}
+
+/// Whether this thread is in an operation of another probe that is attached, and that is wanted.
+#[inline(always)]
+pub fn is_within(probe: Probe, actor: Actor) -> bool {
+    let key = Key { tid: actor.tid, probe: probe.index() as u32 };
+    unsafe { OPERATIONS.get(key) }.is_some()
 }
 
 /// Takes back what [`begin`] remembered for this thread; `None` when the operation was not

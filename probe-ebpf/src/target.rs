@@ -43,6 +43,12 @@ impl Actor {
             .is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
+    /// Whether an address space is the one that the thread runs in.
+    #[inline(always)]
+    pub fn has(self, mm: u64) -> bool {
+        read::<u64>(self.task, offset!(task_struct_mm)) == Some(mm)
+    }
+
     /// The thread group that an address space belongs to; 0 when the kernel does not tell.
     ///
     /// For another one's address space that is `mm->owner` (`CONFIG_MEMCG`). A process that

@@ -53,6 +53,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let targets = Target::open_all(&args.pid)?;
     let settings = Settings {
+        families: families(!targets.is_empty()),
         stream: streamed(!targets.is_empty()),
         targets: pids(&targets),
         statistics: true,
@@ -77,13 +78,27 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What changes leaves beside faults, splits and collapses is watched for some processes only: every
+/// process maps, unmaps and exits all the time, and a probe costs even those that it leaves out.
+fn families(some_processes: bool) -> Vec<Family> {
+    let is_for_some =
+        |family: &Family| matches!(family, Family::Change | Family::Migrate | Family::Vma);
+    Family::ALL.into_iter().filter(|family| some_processes || !is_for_some(family)).collect()
+}
+
 /// What is frequent is only counted: base page faults always, and walks unless some processes
 /// are looked at, because monitoring agents walk everything all the time.
 fn streamed(some_processes: bool) -> Vec<Probe> {
     let is_streamed = |probe: &Probe| match probe.family() {
         Family::Fault => false,
         Family::Walk => some_processes && *probe == Probe::WalkVma,
-        Family::Hugetlb | Family::Thp | Family::Split | Family::Collapse => true,
+        Family::Hugetlb
+        | Family::Thp
+        | Family::Split
+        | Family::Collapse
+        | Family::Change
+        | Family::Migrate
+        | Family::Vma => true,
     };
     Probe::ALL.into_iter().filter(is_streamed).collect()
 }

@@ -10,6 +10,8 @@ use std::{
 };
 
 use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use probe_common::probe::Family;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::{
@@ -31,6 +33,7 @@ use crate::{
 const EXAMPLES: &str = "Examples:
   walkprobe trace -p 1234 -o app.jsonl --duration 10
   walkprobe trace -o build.jsonl -- make -j8
+  walkprobe trace -p 1234 --events change,migrate,vma
   walkprobe trace -p $(pidof postgres | tr ' ' ,) | jq -c 'select(.kind == \"pmd_split\")'";
 
 /// Arguments of `trace`.
@@ -55,9 +58,22 @@ pub struct Args {
     /// Size of the ring buffer between kernel and user space, in KiB: a power of two
     #[arg(long, value_name = "KIB", default_value_t = RING_BYTES >> 10, value_parser = ring_kib)]
     ring_size: u32,
+    /// Attach only the probes of these families, which costs the kernel less
+    #[arg(
+        long,
+        value_name = "FAMILY",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)).map(family)
+    )]
+    events: Vec<Family>,
     /// Run this command and trace it
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     command: Vec<OsString>,
+}
+
+fn family(name: String) -> Family {
+    let known = Family::ALL.into_iter().find(|family| family.name() == name);
+    known.expect("clap lets only these names through")
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {
@@ -86,6 +102,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         None => pids(&targets),
     };
     let settings = Settings {
+        families: if args.events.is_empty() { Family::ALL.to_vec() } else { args.events.clone() },
         targets: pids.clone(),
         ring_bytes: args.ring_size << 10,
         log_level: if verbose == 0 { 0 } else { 5 },

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     plan::catalogue::{
-        CATALOGUE, ENUMERATIONS, MEMBERS, SCAN_FUNCTIONS, SCAN_MEMBERS, SCAN_STRUCTURES,
+        CATALOGUE, ENUMERATIONS, MEMBERS, PARTS, SCAN_FUNCTIONS, SCAN_MEMBERS, SCAN_STRUCTURES,
         TRIAL_FUNCTION,
     },
     walk::callbacks::CALLBACKS,
@@ -86,6 +86,7 @@ fn function_names() -> BTreeSet<&'static str> {
         .flat_map(|logical| logical.functions.iter().copied())
         .chain([TRIAL_FUNCTION])
         .chain(SCAN_FUNCTIONS)
+        .chain(PARTS)
         .collect()
 }
 

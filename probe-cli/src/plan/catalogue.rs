@@ -4,6 +4,8 @@
 
 use probe_common::{config::Offsets, probe::Probe};
 
+use super::changes;
+
 /// What an argument means to the handlers. Found by type and name in the function's prototype,
 /// because positions differ between versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +32,26 @@ pub enum Role {
     Order,
     /// A tracepoint's result.
     Status,
+    /// The length of the range.
+    Len,
+    /// The first virtual address of the second range.
+    NewAddress,
+    /// The VMA of the parent at a fork.
+    Source,
+    /// The VMA that is inserted.
+    Insert,
+    /// The description of a move.
+    Control,
+    /// The description of a change of VMAs.
+    Prepare,
+    /// The folio.
+    Folio,
+    /// The file.
+    File,
+    /// The command of an ioctl.
+    Command,
+    /// The argument of an ioctl.
+    Argument,
 }
 
 impl Role {
@@ -49,6 +71,16 @@ impl Role {
             Self::Freeze => (&["freeze"], &["bool", "_Bool"]),
             Self::Order => (&["order", "new_order"], &["unsigned int"]),
             Self::Status => (&[], &["int"]),
+            Self::Len => (&["len", "old_len"], &["long unsigned int", "size_t"]),
+            Self::NewAddress => (&["new_addr"], &["long unsigned int"]),
+            Self::Source => (&["src_vma"], &["struct vm_area_struct *"]),
+            Self::Insert => (&["insert"], &["struct vm_area_struct *"]),
+            Self::Control => (&[], &["struct pagetable_move_control *"]),
+            Self::Prepare => (&[], &["struct vma_prepare *"]),
+            Self::Folio => (&[], &["struct folio *"]),
+            Self::File => (&[], &["struct file *"]),
+            Self::Command => (&["cmd"], &["unsigned int"]),
+            Self::Argument => (&["arg"], &["long unsigned int"]),
         }
     }
 
@@ -67,6 +99,16 @@ impl Role {
             Self::Freeze => "freeze",
             Self::Order => "order",
             Self::Status => "status",
+            Self::Len => "length",
+            Self::NewAddress => "new address",
+            Self::Source => "source",
+            Self::Insert => "inserted VMA",
+            Self::Control => "move control",
+            Self::Prepare => "prepared VMAs",
+            Self::Folio => "folio",
+            Self::File => "file",
+            Self::Command => "command",
+            Self::Argument => "argument",
         }
     }
 }
@@ -93,6 +135,17 @@ pub struct Logical {
     pub offsets: &'static [Member],
     /// Tracepoints that tell a part of it.
     pub tracepoints: &'static [Tracepoint],
+    /// What some versions have instead of the required arguments.
+    pub packed: Option<Packed>,
+}
+
+/// Arguments that stand in a structure, and what must be known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed {
+    /// The arguments that such a version has.
+    pub required: &'static [Role],
+    /// The offsets without which they are of no use.
+    pub offsets: &'static [Member],
 }
 
 /// Tracepoints that together stand in for a function.
@@ -149,6 +202,20 @@ macro_rules! member {
     (@field $offsets:ident, SB_FS_INFO) => { $offsets.super_block_s_fs_info };
     (@field $offsets:ident, HUGETLBFS_HSTATE) => { $offsets.hugetlbfs_sb_info_hstate };
     (@field $offsets:ident, HSTATE_ORDER) => { $offsets.hstate_order };
+    (@field $offsets:ident, VMA_START) => { $offsets.vm_area_struct_vm_start };
+    (@field $offsets:ident, VMA_END) => { $offsets.vm_area_struct_vm_end };
+    (@field $offsets:ident, MOVE_OLD) => { $offsets.pagetable_move_control_old };
+    (@field $offsets:ident, MOVE_OLD_ADDR) => { $offsets.pagetable_move_control_old_addr };
+    (@field $offsets:ident, MOVE_OLD_END) => { $offsets.pagetable_move_control_old_end };
+    (@field $offsets:ident, MOVE_NEW_ADDR) => { $offsets.pagetable_move_control_new_addr };
+    (@field $offsets:ident, PREPARE_VMA) => { $offsets.vma_prepare_vma };
+    (@field $offsets:ident, PREPARE_NEXT) => { $offsets.vma_prepare_adj_next };
+    (@field $offsets:ident, PREPARE_INSERT) => { $offsets.vma_prepare_insert };
+    (@field $offsets:ident, PREPARE_REMOVE) => { $offsets.vma_prepare_remove };
+    (@field $offsets:ident, PAGE_FLAGS) => { $offsets.page_flags };
+    (@field $offsets:ident, FOLIO_PAGES) => { $offsets.folio_nr_pages };
+    (@field $offsets:ident, FILE_DATA) => { $offsets.file_private_data };
+    (@field $offsets:ident, UFFD_MM) => { $offsets.userfaultfd_ctx_mm };
 }
 
 member!(TASK_MM, task_struct.mm);
@@ -172,9 +239,23 @@ member!(INODE_SB, inode.i_sb);
 member!(SB_FS_INFO, super_block.s_fs_info);
 member!(HUGETLBFS_HSTATE, hugetlbfs_sb_info.hstate);
 member!(HSTATE_ORDER, hstate.order);
+member!(VMA_START, vm_area_struct.vm_start);
+member!(VMA_END, vm_area_struct.vm_end);
+member!(MOVE_OLD, pagetable_move_control.old);
+member!(MOVE_OLD_ADDR, pagetable_move_control.old_addr);
+member!(MOVE_OLD_END, pagetable_move_control.old_end);
+member!(MOVE_NEW_ADDR, pagetable_move_control.new_addr);
+member!(PREPARE_VMA, vma_prepare.vma);
+member!(PREPARE_NEXT, vma_prepare.adj_next);
+member!(PREPARE_INSERT, vma_prepare.insert);
+member!(PREPARE_REMOVE, vma_prepare.remove);
+member!(PAGE_FLAGS, page.flags);
+member!(FOLIO_PAGES, folio._nr_pages | _folio_nr_pages);
+member!(FILE_DATA, file.private_data);
+member!(UFFD_MM, userfaultfd_ctx.mm);
 
 /// Every offset that is looked up.
-pub const MEMBERS: [Member; 21] = [
+pub const MEMBERS: [Member; 35] = [
     TASK_MM,
     TASK_FLAGS,
     TASK_TGID,
@@ -196,6 +277,20 @@ pub const MEMBERS: [Member; 21] = [
     SB_FS_INFO,
     HUGETLBFS_HSTATE,
     HSTATE_ORDER,
+    VMA_START,
+    VMA_END,
+    MOVE_OLD,
+    MOVE_OLD_ADDR,
+    MOVE_OLD_END,
+    MOVE_NEW_ADDR,
+    PREPARE_VMA,
+    PREPARE_NEXT,
+    PREPARE_INSERT,
+    PREPARE_REMOVE,
+    PAGE_FLAGS,
+    FOLIO_PAGES,
+    FILE_DATA,
+    UFFD_MM,
 ];
 
 /// Members that the scan needs, as structure and member.
@@ -229,6 +324,9 @@ pub const SCAN_FUNCTIONS: [&str; 5] = [
     "make_device_exclusive",
 ];
 
+/// Parts of functions: where there is one, callers may go past the function itself.
+pub const PARTS: [&str; 1] = ["move_page_tables.part.0"];
+
 /// The helper that the scan loops with (Linux 5.17).
 pub const LOOP_FUNCTION: &str = "bpf_loop";
 
@@ -249,6 +347,7 @@ const THP_FAULT: Logical = Logical {
     needs_result: true,
     offsets: &[TASK_MM, VMF_VMA, VMF_ADDRESS, VMF_FLAGS, VMA_MM],
     tracepoints: &[],
+    packed: None,
 };
 
 const WALK_CALLBACK: Logical = Logical {
@@ -261,6 +360,7 @@ const WALK_CALLBACK: Logical = Logical {
     needs_result: true,
     offsets: &[TASK_MM, WALK_VMA, VMA_MM],
     tracepoints: &[],
+    packed: None,
 };
 
 /// Every logical probe, by number.
@@ -275,6 +375,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         needs_result: true,
         offsets: &[TASK_MM, VMA_MM],
         tracepoints: &[],
+        packed: None,
     },
     Logical {
         probe: Probe::MmFault,
@@ -291,6 +392,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
             roles: &[(Role::Address, 0), (Role::Flags, 2)],
             limits: "no duration, no result, none for another process's memory",
         }],
+        packed: None,
     },
     THP_FAULT,
     Logical {
@@ -323,6 +425,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         needs_result: false,
         offsets: &[TASK_MM, VMA_MM],
         tracepoints: &[],
+        packed: None,
     },
     Logical {
         probe: Probe::FolioSplit,
@@ -338,6 +441,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         needs_result: true,
         offsets: &[TASK_MM],
         tracepoints: &[],
+        packed: None,
     },
     Logical {
         probe: Probe::Collapse,
@@ -354,6 +458,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
             roles: &[(Role::Mm, 0), (Role::Status, 2)],
             limits: "no address, no duration",
         }],
+        packed: None,
     },
     Logical {
         probe: Probe::CollapseFile,
@@ -379,6 +484,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
             roles: &[(Role::Mm, 0), (Role::Address, 3), (Role::Status, 7)],
             limits: "no duration",
         }],
+        packed: None,
     },
     Logical {
         probe: Probe::CollapseRequest,
@@ -390,6 +496,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         needs_result: true,
         offsets: &[TASK_MM, VMA_MM],
         tracepoints: &[],
+        packed: None,
     },
     Logical {
         probe: Probe::WalkVma,
@@ -411,6 +518,7 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
             OPS_HUGETLB,
         ],
         tracepoints: &[],
+        packed: None,
     },
     WALK_CALLBACK,
     Logical {
@@ -431,6 +539,25 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
         functions: &["pagemap_hugetlb_range"],
         ..WALK_CALLBACK
     },
+    changes::ZAP,
+    changes::ZAP_HUGETLB,
+    changes::PROTECT,
+    changes::MOVE,
+    changes::FORK,
+    changes::SHARE,
+    changes::UNSHARE,
+    changes::UFFD,
+    changes::MIGRATE,
+    changes::RESTORE,
+    changes::RECLAIM,
+    changes::EXEC,
+    changes::EXIT,
+    changes::VMA_MAP,
+    changes::VMA_UNMAP,
+    changes::VMA_BRK,
+    changes::VMA_GROW,
+    changes::VMA_LINK,
+    changes::VMA_ADJUST,
 ];
 
 #[cfg(test)]
@@ -464,7 +591,12 @@ mod tests {
     #[test]
     fn every_required_role_can_be_recognised() {
         for logical in CATALOGUE {
-            for role in logical.required.iter().chain(logical.optional) {
+            for role in logical
+                .required
+                .iter()
+                .chain(logical.optional)
+                .chain(logical.packed.map_or(&[][..], |packed| packed.required))
+            {
                 assert!(!role.looks().1.is_empty(), "{}", Role::name(*role));
             }
         }

@@ -53,7 +53,13 @@ pub struct Plan {
     /// Offsets for the programs.
     #[serde(skip)]
     pub offsets: Offsets,
+    /// The bit in a folio's flags that says that it is large (`PG_head`).
+    #[serde(skip)]
+    pub page_head: Option<u8>,
 }
+
+/// How the compiler names the rest of a function whose beginning it puts into the callers.
+const PART: &str = ".part.0";
 
 /// The most arguments that x86-64 passes in registers.
 const REGISTERS: usize = 6;
@@ -68,7 +74,18 @@ pub fn plan(facts: &Facts) -> Plan {
         }
     }
     let rows = CATALOGUE.iter().map(|logical| row(facts, logical)).collect();
-    Plan { rows, offsets }
+    let page_head = facts
+        .enumerators
+        .get("pageflags")
+        .and_then(|flags| u8::try_from(*flags.get("PG_head")?).ok());
+    Plan { rows, offsets, page_head }
+}
+
+impl Plan {
+    /// Leaves only what is wanted.
+    pub fn retain(&mut self, wanted: impl Fn(probe_common::probe::Probe) -> bool) {
+        self.rows.retain(|row| wanted(row.probe));
+    }
 }
 
 fn row(facts: &Facts, logical: &Logical) -> Row {
@@ -114,7 +131,11 @@ fn judge_function(
     if mechanism == Mechanism::Fentry && function.traceable == Some(false) {
         return Err(Reason::NotTraceable);
     }
-    for member in logical.offsets {
+    if facts.functions.contains_key(&format!("{name}{PART}")) {
+        return Err(Reason::Bypassed);
+    }
+    let (required, offsets) = needs(logical, prototype);
+    for member in offsets {
         if offset(facts, member).is_none() {
             let member = format!("{}.{}", member.structure, member.members[0]);
             return Err(Reason::NoMember { member });
@@ -128,7 +149,7 @@ fn judge_function(
     if logical.needs_result && !prototype.returns {
         return Err(Reason::NoResult);
     }
-    for &role in logical.required {
+    for &role in required {
         let position =
             position(prototype, role, logical.address).ok_or(Reason::no_argument(role))?;
         if mechanism == Mechanism::Kprobe && !in_register(&prototype.parameters, position) {
@@ -144,6 +165,18 @@ fn judge_function(
         }
     }
     Ok(arguments)
+}
+
+/// The arguments and the offsets that the probe needs in this version.
+fn needs(
+    logical: &Logical,
+    prototype: &Prototype,
+) -> (&'static [Role], impl Iterator<Item = &'static Member>) {
+    let packed = logical.packed.filter(|packed| {
+        packed.required.iter().all(|&role| position(prototype, role, &[]).is_some())
+    });
+    let required = packed.map_or(logical.required, |packed| packed.required);
+    (required, logical.offsets.iter().chain(packed.map_or(&[][..], |packed| packed.offsets)))
 }
 
 fn tracepoint_candidate(facts: &Facts, tracepoint: &Tracepoint) -> Candidate {
@@ -247,6 +280,11 @@ fn slot(arguments: &mut Arguments, role: Role) -> &mut u8 {
         Role::Freeze => &mut arguments.freeze,
         Role::Order => &mut arguments.order,
         Role::Status => &mut arguments.status,
+        Role::Len => &mut arguments.len,
+        Role::NewAddress | Role::Insert | Role::Argument => &mut arguments.other,
+        Role::Source => &mut arguments.vma,
+        Role::Control | Role::Prepare | Role::Folio | Role::File => &mut arguments.object,
+        Role::Command => &mut arguments.flags,
     }
 }
 

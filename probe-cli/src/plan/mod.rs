@@ -4,6 +4,7 @@
 //! Pure: no I/O, no aya. What loading then really gives is added by [`crate::probe`].
 
 pub mod catalogue;
+pub mod changes;
 pub mod cure;
 pub mod decide;
 pub mod reason;

@@ -25,6 +25,9 @@ pub enum Reason {
         /// How many.
         count: u32,
     },
+    /// The compiler has put a part of the function into one of its own, which callers can call
+    /// directly.
+    Bypassed,
     /// The function cannot be traced by ftrace.
     NotTraceable,
     /// The function does not have an argument that the probe needs.
@@ -92,6 +95,7 @@ impl fmt::Display for Reason {
             Self::NoFunction => f.write_str("not in this kernel"),
             Self::NoPrototype => f.write_str("inlined, or without BTF"),
             Self::Ambiguous { count } => write!(f, "{count} functions have this name"),
+            Self::Bypassed => f.write_str("callers may go past it to a part of it"),
             Self::NotTraceable => f.write_str("not traceable by ftrace"),
             Self::NoArgument { role } => write!(f, "has no argument that tells the {role}"),
             Self::NotInRegister { role } => write!(f, "its {role} is not in a known register"),

@@ -11,7 +11,7 @@ use crate::{event::probe_name, kernel::facts::Mechanism};
 pub struct Report {
     /// How much of it works.
     pub mode: Mode,
-    /// One outcome for each logical probe, by number.
+    /// One outcome for each logical probe that was wanted, by number.
     pub probes: Vec<Outcome>,
 }
 
@@ -74,6 +74,7 @@ fn distance(reason: &Reason) -> u8 {
         | Reason::NoResult
         | Reason::OtherTracepoint
         | Reason::NotTraceable
+        | Reason::Bypassed
         | Reason::Ambiguous { .. } => 3,
         Reason::NoPrototype => 4,
         Reason::NoTracepoint => 6,
@@ -89,11 +90,10 @@ impl Report {
         let probes: Vec<_> = plan
             .rows
             .into_iter()
-            .zip(attached)
-            .map(|(row, attached)| Outcome {
+            .map(|row| Outcome {
                 probe: row.probe,
                 feature: row.feature,
-                attached,
+                attached: attached[row.probe.index()],
                 candidates: row.candidates,
             })
             .collect();

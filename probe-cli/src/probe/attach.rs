@@ -8,7 +8,7 @@ use aya::{
 };
 use probe_common::{
     config::Config,
-    probe::{PROBES, Probe},
+    probe::{Family, PROBES, Probe},
 };
 
 use super::{
@@ -24,6 +24,8 @@ use crate::{
 /// What is wanted of the programs.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The families whose probes are attached.
+    pub families: Vec<Family>,
     /// Probes whose operations come as events; all are counted.
     pub stream: Vec<Probe>,
     /// Only operations on these thread groups; empty: on all.
@@ -42,6 +44,7 @@ pub const RING_BYTES: u32 = 8 << 20;
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            families: Family::ALL.to_vec(),
             stream: Probe::ALL.to_vec(),
             targets: Vec::new(),
             statistics: false,
@@ -67,6 +70,7 @@ type Choice = [Option<usize>; PROBES];
 /// positions needs the whole object anew. That only happens when the kernel refuses what the plan
 /// thought possible.
 pub(super) fn attach(mut plan: Plan, settings: &Settings) -> Result<Attached, ProbeError> {
+    plan.retain(|probe| settings.families.contains(&probe.family()));
     // Kernels before 5.11 account maps to this limit. Without the right to raise it they say so.
     let _ = rustix::process::setrlimit(
         rustix::process::Resource::Memlock,
@@ -108,6 +112,7 @@ fn load(plan: &Plan, choice: &Choice, settings: &Settings) -> Result<Ebpf, Probe
         stream: settings.stream.iter().fold(0, |set, probe| set | probe.bit()),
         filter: u8::from(!settings.targets.is_empty()),
         statistics: u8::from(settings.statistics),
+        page_head: plan.page_head.unwrap_or(probe_common::config::NONE8),
         offsets: plan.offsets,
         ..Config::NONE
     };

@@ -11,6 +11,7 @@ use probe_common::{
     walk::{HUGETLB, WalkRecord},
 };
 
+use super::changes::change;
 use crate::{
     escape::escape_padded,
     event::{Actor, Address, Detail, Event, FaultOutcome, Path, SplitInto},
@@ -70,6 +71,7 @@ impl Decoder {
             | Probe::WalkSmapsHugetlb
             | Probe::WalkPagemap
             | Probe::WalkPagemapHugetlb => self.walk(&read(bytes)?),
+            _ => Detail::Change(change(probe, &read(bytes)?, self.page_size)?),
         };
         Some(Event {
             time: header.time,

@@ -50,7 +50,7 @@ pub struct Live {
 }
 
 /// What the kernel side says when everything is detached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// What became of the operations that each probe saw, by probe number.
     pub counters: [Counters; PROBES],

@@ -1,6 +1,7 @@
 //! The only users of aya: trying what the kernel takes, loading, attaching, reading.
 
 mod attach;
+mod changes;
 mod decode;
 mod error;
 mod live;

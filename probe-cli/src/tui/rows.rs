@@ -53,6 +53,10 @@ impl Column {
             Self::Rate(Family::Split) => "SPLIT/s",
             Self::Rate(Family::Collapse) => "COLLAPSE/s",
             Self::Rate(Family::Walk) => "WALK/s",
+            // Watched for some processes only: they have no column yet, but are in the log.
+            Self::Rate(Family::Change) => "CHANGE/s",
+            Self::Rate(Family::Migrate) => "MIGRATE/s",
+            Self::Rate(Family::Vma) => "VMA/s",
             Self::All => "ALL/s",
             Self::Time => "TIME%",
             Self::Total => "TOTAL",
@@ -91,6 +95,7 @@ impl Column {
             Self::Rate(Family::Walk) => (6, 6, 8),
             Self::Rate(Family::Collapse) => (10, 10, 9),
             Self::Rate(Family::Fault) => (7, 7, 10),
+            Self::Rate(Family::Change | Family::Migrate | Family::Vma) => (9, 9, 11),
             Self::Total => (6, 6, 11),
         };
         if sorts {

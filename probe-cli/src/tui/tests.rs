@@ -155,7 +155,7 @@ fn hostile_names_break_no_column() {
         sample.processes.push(ProcessSample {
             pid,
             comm: (*name).to_owned(),
-            calls: [7; 16],
+            calls: [7; probe_common::probe::PROBES],
             ..ProcessSample::default()
         });
     }

@@ -68,6 +68,9 @@ impl Theme {
             Family::Split => Color::Magenta,
             Family::Collapse => Color::Yellow,
             Family::Walk => Color::Blue,
+            Family::Change => Color::Red,
+            Family::Migrate => Color::LightRed,
+            Family::Vma => Color::Gray,
         };
         self.with(color, Style::new())
     }

@@ -5,7 +5,7 @@ use super::{
     expected::Done,
     machine::Need,
     memory::Ground,
-    steps::{collapse, fault, split, walk},
+    steps::{change, collapse, fault, split, walk},
 };
 
 /// Something that does an exactly known number of kernel operations.
@@ -109,6 +109,48 @@ const CATALOGUE: &[Step] = &[
         needs: &[Need::Thp],
         most: MANY,
         run: walk::pagemap,
+    },
+    Step {
+        name: "zap",
+        about: "give N base pages back by MADV_DONTNEED, one at a time",
+        needs: &[],
+        most: MANY,
+        run: change::zap,
+    },
+    Step {
+        name: "zap-hugetlb",
+        about: "unmap N hugetlb pages of 2 MiB, one at a time",
+        needs: &[Need::Hugetlb2M],
+        most: THPS,
+        run: change::zap_hugetlb,
+    },
+    Step {
+        name: "protect",
+        about: "write-protect N base pages by mprotect, one at a time",
+        needs: &[],
+        most: MANY,
+        run: change::protect,
+    },
+    Step {
+        name: "move",
+        about: "move N base pages by mremap, one at a time",
+        needs: &[],
+        most: 1 << 14,
+        run: change::shift,
+    },
+    Step {
+        name: "fork",
+        about: "fork N children that share three base pages",
+        needs: &[],
+        most: 1 << 10,
+        run: change::fork,
+    },
+    Step {
+        name: "unmap",
+        about: "unmap N base pages one at a time, and map something else there",
+        needs: &[],
+        most: 1 << 14,
+        run: change::unmap,
     },
 ];
 

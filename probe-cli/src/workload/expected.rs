@@ -34,6 +34,9 @@ pub struct Expected {
     /// The hugetlb page size in bytes of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<u64>,
+    /// How many bytes each of these changes covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// The path of these walks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
@@ -46,7 +49,14 @@ impl Expected {
     /// `number` events of `probe`.
     #[must_use]
     pub const fn of(probe: Probe, number: usize) -> Self {
-        Self { probe, number: number as u64, page_size: None, path: None, outcome: None }
+        Self {
+            probe,
+            number: number as u64,
+            page_size: None,
+            size: None,
+            path: None,
+            outcome: None,
+        }
     }
 
     /// `number` VMAs entered by the walker, over `path`.
@@ -57,6 +67,11 @@ impl Expected {
     /// `number` calls of a handler that cannot do it and leaves it to the one for smaller leaves.
     pub(super) const fn fallbacks(probe: Probe, number: usize) -> Self {
         Self { outcome: Some(FaultOutcome::Fallback), ..Self::of(probe, number) }
+    }
+
+    /// `number` changes of `size` bytes each.
+    pub(super) const fn changes(probe: Probe, number: usize, size: usize) -> Self {
+        Self { size: Some(size as u64), ..Self::of(probe, number) }
     }
 
     /// `number` hugetlb faults of pages of `size` bytes.
@@ -71,7 +86,8 @@ pub struct Done {
     /// Where: no other step of the run uses these addresses.
     pub areas: Vec<Span>,
     /// Every event in the areas: a probe that is not here has none. Folio splits have no address;
-    /// the step causes these in its process.
+    /// the step causes these in its process. Of the families change, migrate and vma only the probes
+    /// that are here: memory is mapped and freed for each step.
     pub expected: Vec<Expected>,
     /// Collapses that the kernel asked to try again (`EAGAIN`), and that were: each is one more
     /// `collapse_request`, and at most one more `collapse`, that fails.
@@ -83,6 +99,12 @@ pub struct Done {
 }
 
 impl Done {
+    /// Of a part of an area, beside which there is more of it: mapping and freeing the whole area begins
+    /// outside.
+    pub(super) fn within(part: Range<usize>, expected: impl IntoIterator<Item = Expected>) -> Self {
+        Self { areas: vec![part.into()], ..Self::new([], expected) }
+    }
+
     pub(super) fn new<'a>(
         areas: impl IntoIterator<Item = &'a Area>,
         expected: impl IntoIterator<Item = Expected>,

@@ -180,6 +180,7 @@ impl Area {
                 Advice::HugePage => "madvise(MADV_HUGEPAGE)",
                 Advice::NoHugePage => "madvise(MADV_NOHUGEPAGE)",
                 Advice::Free => "madvise(MADV_FREE)",
+                Advice::DontNeed => "madvise(MADV_DONTNEED)",
                 Advice::Collapse => "madvise(MADV_COLLAPSE)",
             },
             part,
@@ -189,6 +190,16 @@ impl Area {
     /// `mprotect(2)`: makes a part read-only.
     pub(super) fn protect(&self, part: &Range<usize>) -> Result<(), StepError> {
         self.reservation.protect(part).map_err(failed("mprotect", part))
+    }
+
+    /// `mremap(2)` of a part over one of another area, with `MREMAP_DONTUNMAP`.
+    pub(super) fn move_to(
+        &self,
+        part: &Range<usize>,
+        other: &Self,
+        to: &Range<usize>,
+    ) -> Result<(), StepError> {
+        self.reservation.move_to(part, &other.reservation, to).map_err(failed("mremap", part))
     }
 
     /// `munmap(2)` of a part.

@@ -38,6 +38,8 @@ pub(super) enum Advice {
     NoHugePage,
     /// `MADV_FREE`
     Free,
+    /// `MADV_DONTNEED`
+    DontNeed,
     /// `MADV_COLLAPSE`
     Collapse,
 }
@@ -48,6 +50,7 @@ impl Advice {
             Self::HugePage => libc::MADV_HUGEPAGE,
             Self::NoHugePage => libc::MADV_NOHUGEPAGE,
             Self::Free => libc::MADV_FREE,
+            Self::DontNeed => libc::MADV_DONTNEED,
             Self::Collapse => libc::MADV_COLLAPSE,
         }
     }
@@ -133,9 +136,24 @@ impl Reservation {
         Ok(())
     }
 
+    /// Moves what `range` holds over that of another reservation, and leaves `range` mapped but empty.
+    pub(super) fn move_to(
+        &self,
+        range: &Range<usize>,
+        other: &Self,
+        to: &Range<usize>,
+    ) -> io::Result<()> {
+        assert_eq!(range.len(), to.len(), "both ranges are of one size");
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+        let (from, to) = (self.pointer(range), other.pointer(to));
+        // SAFETY: as in `map`, for both ranges.
+        let result = unsafe { libc::mremap(from, range.len(), range.len(), flags, to) };
+        if result == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// `madvise(2)` on `range`.
     pub(super) fn advise(&self, range: &Range<usize>, advice: Advice) -> io::Result<()> {
-        // SAFETY: as in `map`; of the advices, only MADV_FREE changes contents.
+        // SAFETY: as in `map`; of the advices, only MADV_FREE and MADV_DONTNEED change contents.
         let result = unsafe { libc::madvise(self.pointer(range), range.len(), advice.number()) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Probes that a series has no function for.
 fn lacking(series: &str) -> &'static [&'static str] {
     match series {
-        "5.10" => &["thp_file_fault", "collapse_file", "collapse_request"],
+        "5.10" => &["thp_file_fault", "collapse_file", "collapse_request", "unshare", "migrate"],
         _ => &[],
     }
 }

@@ -1,5 +1,6 @@
 //! What the steps do, by the kernel's families.
 
+pub(super) mod change;
 pub(super) mod collapse;
 pub(super) mod fault;
 pub(super) mod split;
