@@ -63,17 +63,14 @@ pub struct Args {
         long,
         value_name = "FAMILY",
         value_delimiter = ',',
-        value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)).map(family)
+        value_parser = PossibleValuesParser::new(Family::ALL.map(Family::name)).try_map(|name| {
+            Family::ALL.into_iter().find(|family| family.name() == name).ok_or("no such family")
+        })
     )]
     events: Vec<Family>,
     /// Run this command and trace it
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     command: Vec<OsString>,
-}
-
-fn family(name: String) -> Family {
-    let known = Family::ALL.into_iter().find(|family| family.name() == name);
-    known.expect("clap lets only these names through")
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {

@@ -270,21 +270,19 @@ fn in_register(parameters: &[Parameter], position: usize) -> bool {
 fn slot(arguments: &mut Arguments, role: Role) -> &mut u8 {
     match role {
         Role::Mm => &mut arguments.mm,
-        Role::Vma => &mut arguments.vma,
+        Role::Vma | Role::Source => &mut arguments.vma,
         Role::Vmf => &mut arguments.vmf,
         Role::Walk => &mut arguments.walk,
         Role::Address => &mut arguments.address,
         Role::End => &mut arguments.end,
-        Role::Flags => &mut arguments.flags,
+        Role::Flags | Role::Command => &mut arguments.flags,
         Role::Pmd => &mut arguments.pmd,
         Role::Freeze => &mut arguments.freeze,
         Role::Order => &mut arguments.order,
         Role::Status => &mut arguments.status,
         Role::Len => &mut arguments.len,
         Role::NewAddress | Role::Insert | Role::Argument => &mut arguments.other,
-        Role::Source => &mut arguments.vma,
         Role::Control | Role::Prepare | Role::Folio | Role::File => &mut arguments.object,
-        Role::Command => &mut arguments.flags,
     }
 }
 

@@ -107,7 +107,7 @@ fn uffd_request(number: u32) -> Option<UffdRequest> {
 /// may be anything. Positive values are successes.
 #[expect(clippy::cast_possible_truncation, reason = "an int is the lower half of the register")]
 const fn int_errno(result: u64) -> i32 {
-    let result = result as u32 as i32;
+    let result = (result as u32).cast_signed();
     if result < 0 { result } else { 0 }
 }
 

@@ -158,11 +158,11 @@ fn succeeded(event: &Event) -> bool {
         }
         Detail::Fault { outcome, .. } => *outcome == FaultOutcome::Done,
         Detail::Collapse { outcome, .. } => outcome == "succeed",
-        Detail::FolioSplit { errno, .. } | Detail::CollapseRequest { errno, .. } => *errno == 0,
-        Detail::PmdSplit { .. } | Detail::Walk { .. } => true,
+        Detail::FolioSplit { errno, .. }
+        | Detail::CollapseRequest { errno, .. }
+        | Detail::Change(Change::Fork { errno, .. } | Change::Vma { errno, .. }) => *errno == 0,
         Detail::Change(Change::Protect { pages, .. }) => *pages == Some(1),
-        Detail::Change(Change::Fork { errno, .. } | Change::Vma { errno, .. }) => *errno == 0,
-        Detail::Change(_) => true,
+        Detail::PmdSplit { .. } | Detail::Walk { .. } | Detail::Change(_) => true,
     }
 }
 
