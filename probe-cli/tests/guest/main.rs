@@ -4,6 +4,7 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod changes;
 mod child;
 mod churn;
 mod compare;
@@ -48,6 +49,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         exact::trials(),
+        changes::trials(),
         leaves::trials(),
         folios::trials(),
         levels::trials(),

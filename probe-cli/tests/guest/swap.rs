@@ -92,7 +92,7 @@ fn make() -> Result<(), Failed> {
 }
 
 /// Swaps a part of an area out, until none of it is present.
-fn page_out(area: &Area, range: std::ops::Range<usize>) -> Result<(), Failed> {
+pub(crate) fn page_out(area: &Area, range: std::ops::Range<usize>) -> Result<(), Failed> {
     let part = area.part(range.clone());
     // Pages that are on their way to a list of the reclaim, or being written, are passed over.
     for _ in 0..100 {

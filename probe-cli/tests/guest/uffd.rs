@@ -46,6 +46,7 @@ impl Feature {
 /// `UFFDIO_*`: the direction, the size of the argument, 0xaa, and the number.
 const API: u64 = 0xc018_aa3f;
 const REGISTER: u64 = 0xc020_aa00;
+const COPY: u64 = 0xc028_aa03;
 const WRITE_PROTECT: u64 = 0xc018_aa06;
 const POISON: u64 = 0xc020_aa08;
 
@@ -91,6 +92,15 @@ impl Uffd {
     pub(crate) fn protect(&self, area: &Area, range: Range<usize>) -> io::Result<()> {
         let (start, length) = within(area, range);
         self.ask(WRITE_PROTECT, &mut [start, length, PROTECT])
+    }
+
+    /// Fills pages that are not there with copies of others.
+    pub(crate) fn copy(&self, area: &Area, range: Range<usize>, from: &Area) -> io::Result<()> {
+        let (start, length) = within(area, range);
+        let mut request = [start, from.range().start, length, 0, 0];
+        self.ask(COPY, &mut request)?;
+        // The last number is how many bytes were copied.
+        if request[4] == length { Ok(()) } else { Err(io::Error::other("copied a part only")) }
     }
 
     /// Poisons pages that are not there.
