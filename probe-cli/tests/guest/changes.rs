@@ -49,6 +49,7 @@ fn trial(
     lack: Lack,
     test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
+    let lack = need::a_guest("it needs functions to be probed").or(lack);
     Trial::test(format!("changes::{name}"), test)
         .with_ignored_flag(lack.is_some())
         .with_kind(lack.unwrap_or_default())
