@@ -71,6 +71,14 @@ pub struct Actor {
     pub cpu: u16,
 }
 
+impl Event {
+    /// When it was over, in ns of `CLOCK_MONOTONIC`; for a tracepoint, when it was seen.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.time.saturating_add(self.duration.unwrap_or(0))
+    }
+}
+
 /// What an operation was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -23,6 +23,7 @@ pub mod session;
 pub mod stop;
 mod text;
 pub mod trace;
+pub mod track;
 pub mod tui;
 pub mod units;
 pub mod walk;

@@ -1,0 +1,476 @@
+//! The map of one address space, kept up to date by events and readings.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
+
+use probe_common::probe::Probe;
+use rangemap::RangeSet;
+
+use super::{
+    blame::Pending,
+    infer::infer,
+    log::{Cause, Log, Transaction},
+    pieces::{Known, Piece, Pieces},
+    reach::Reach,
+    reading::{Reading, Why},
+};
+use crate::{
+    change::Change,
+    event::{Detail, Event, FaultOutcome},
+    model::{
+        diff::State,
+        leaf::{LeafKind, LeafSize, Run},
+        map::LeafMap,
+        set::{Origin, Source, TranslationSet},
+        vma::Vma,
+    },
+};
+
+/// A map that follows an address space.
+///
+/// An event changes it at once, by what such an operation usually does; what has been marked is stale, or
+/// inferred, until the next reading, which has the last word. Each change stays with the operation that made it.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    pid: u32,
+    comm: String,
+    source: Source,
+    vmas: BTreeMap<u64, Vma>,
+    pieces: Pieces,
+    pending: Pending,
+    log: Log,
+    /// When the last reading began, and where it read.
+    last: (u64, RangeSet<u64>),
+    readings: u64,
+    has_ended: bool,
+}
+
+/// Where many changes of single pages meet, one piece stands for a table: more of them in one are joined.
+const PIECES_IN_TABLE: usize = 16;
+
+/// How many transactions back the parts of a fault are looked for.
+const NEAR: usize = 16;
+
+const NOWHERE: [Range<u64>; 2] = [0..0, 0..0];
+
+impl Tracked {
+    /// Of a process that nothing is known about yet.
+    #[must_use]
+    pub fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            comm: String::new(),
+            source: Source::default(),
+            vmas: BTreeMap::new(),
+            pieces: Pieces::default(),
+            pending: Pending::default(),
+            log: Log::default(),
+            last: (0, RangeSet::new()),
+            readings: 0,
+            has_ended: false,
+        }
+    }
+
+    /// The process.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Its name, escaped.
+    #[must_use]
+    pub fn comm(&self) -> &str {
+        &self.comm
+    }
+
+    /// How it was read last.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// How often it was read.
+    #[must_use]
+    pub const fn readings(&self) -> u64 {
+        self.readings
+    }
+
+    /// Whether its address space is gone.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Its VMAs, by address.
+    pub fn vmas(&self) -> impl DoubleEndedIterator<Item = &Vma> + ExactSizeIterator {
+        self.vmas.values()
+    }
+
+    /// The VMA at an address.
+    #[must_use]
+    pub fn vma_at(&self, address: u64) -> Option<&Vma> {
+        let (_, vma) = self.vmas.range(..=address).next_back()?;
+        (address < vma.end).then_some(vma)
+    }
+
+    /// What is known of a range, in order: each piece cut to the range. Where there is none, no VMA is known.
+    #[must_use]
+    pub fn pieces(&self, range: &Range<u64>) -> Vec<(Range<u64>, Piece)> {
+        let parts = self.pieces.parts(range).into_iter();
+        parts.filter_map(|(part, piece)| piece.map(|piece| (part, piece))).collect()
+    }
+
+    /// The last transactions, the oldest first.
+    #[must_use]
+    pub fn transactions(&self) -> &VecDeque<Transaction> {
+        self.log.kept()
+    }
+
+    /// A transaction by its number, when it is one of the last.
+    #[must_use]
+    pub fn transaction(&self, number: u64) -> Option<&Transaction> {
+        self.log.get(number)
+    }
+
+    /// The map as it is known now.
+    #[must_use]
+    pub fn snapshot(&self) -> TranslationSet {
+        let maps = self.vmas.values().filter_map(|vma| {
+            let runs = self.pieces.parts(&vma.range()).into_iter().filter_map(run);
+            // Of damaged readings; an impossible VMA is not shown.
+            LeafMap::from_runs(vma.clone(), runs)
+                .or_else(|_| LeafMap::from_runs(vma.clone(), []))
+                .ok()
+        });
+        let origin = Origin {
+            pid: self.pid,
+            comm: self.comm.clone(),
+            source: self.source,
+            precision: "kept up to date by events".to_owned(),
+            ..Origin::default()
+        };
+        TranslationSet::new(origin, maps.collect()).unwrap_or_default()
+    }
+
+    /// Takes in an operation on this address space.
+    pub fn event(&mut self, event: &Event) {
+        let reach = Reach::of(event);
+        let ranges = match &reach {
+            Reach::Nothing => return,
+            Reach::Leaves { ranges, .. } => ranges.clone(),
+            Reach::Everything | Reach::End => NOWHERE,
+        };
+        if self.is_told_by_its_part(event, &ranges[0]) {
+            return;
+        }
+        let number =
+            self.log.push(event.time, Cause::Operation(Box::new(event.clone())), ranges.clone());
+        match reach {
+            Reach::Nothing => {}
+            Reach::Leaves { .. } => self.leaves(event, &ranges, number),
+            Reach::Everything if matches!(event.detail, Detail::Change(Change::Exec { .. })) => {
+                self.all_gone(number);
+            }
+            Reach::Everything => self.doubt(number, event.end()),
+            Reach::End => {
+                self.all_gone(number);
+                self.has_ended = true;
+            }
+        }
+    }
+
+    /// Takes in that events were lost, of whatever process.
+    pub fn lost(&mut self, time: u64, number: u64) {
+        let number = self.log.push(time, Cause::Lost(number), NOWHERE);
+        self.doubt(number, time);
+    }
+
+    fn leaves(&mut self, event: &Event, ranges: &[Range<u64>; 2], number: u64) {
+        let is_read = event.end() < self.last.0
+            && ranges.iter().all(|range| range.is_empty() || self.last.1.gaps(range).next().is_none());
+        if !is_read {
+            let after = infer(event, ranges, &self.pieces, |address| self.vma_at(address).cloned());
+            for (range, state) in after {
+                self.change(&range, state, number, event.end());
+            }
+            for range in ranges {
+                self.pieces.stale(range);
+            }
+        }
+        for range in ranges {
+            self.pending.add(number, range, event.end());
+        }
+    }
+
+    /// What an operation makes of a range.
+    fn change(&mut self, range: &Range<u64>, state: State, number: u64, time: u64) {
+        self.pieces.cut(range.start);
+        self.pieces.cut(range.end);
+        let source = if state == State::NoVma { Known::Observed } else { Known::Inferred };
+        for (part, old) in self.pieces.parts(range) {
+            let bytes = part.end - part.start;
+            let was = old.map_or(State::NoVma, |old| old.state);
+            if was == state {
+                continue;
+            }
+            if let Some(transaction) = self.log.get_mut(number) {
+                transaction.add(was, state, bytes);
+            }
+            if state == State::NoVma {
+                self.pieces.remove(part);
+            } else {
+                self.pieces.put(part, Piece { state, source, was, by: number, since: time });
+            }
+        }
+        match state {
+            State::NoVma => self.cut_vmas(range),
+            State::Leaf(size, _) if size > LeafSize::BASE => self.pieces.mend(range, size),
+            State::Hole | State::Leaf(..) => {}
+        }
+    }
+
+    /// VMAs end where a range begins, and begin where it ends.
+    fn cut_vmas(&mut self, range: &Range<u64>) {
+        let touched: Vec<Vma> = self
+            .vmas
+            .range(..range.end)
+            .rev()
+            .map(|(_, vma)| vma)
+            .take_while(|vma| vma.end > range.start)
+            .cloned()
+            .collect();
+        for vma in touched {
+            self.vmas.remove(&vma.start);
+            let before = Vma { end: range.start, ..vma.clone() };
+            let offset = vma.offset.saturating_add(range.end.saturating_sub(vma.start));
+            let behind = Vma { start: range.end, offset, ..vma };
+            for part in [before, behind] {
+                if part.start < part.end {
+                    self.vmas.insert(part.start, part);
+                }
+            }
+        }
+    }
+
+    /// Whether a fault is nothing but a hugetlb or THP fault in it, which has been told: it ends first.
+    fn is_told_by_its_part(&self, event: &Event, page: &Range<u64>) -> bool {
+        event.probe == Probe::MmFault
+            && self.log.kept().iter().rev().take(NEAR).any(|transaction| match &transaction.cause {
+                Cause::Operation(part) => {
+                    let is_done = matches!(
+                        part.detail,
+                        Detail::Fault { outcome: FaultOutcome::Done, .. }
+                    );
+                    is_done
+                        && part.probe != Probe::MmFault
+                        && part.by.tid == event.by.tid
+                        && part.time >= event.time
+                        && part.end() <= event.end()
+                        && transaction.concerns(page.start)
+                }
+                Cause::Unseen | Cause::Lost(_) => false,
+            })
+    }
+
+    /// Nothing of the address space is left.
+    fn all_gone(&mut self, number: u64) {
+        if let Some(transaction) = self.log.get_mut(number) {
+            for (range, piece) in self.pieces.iter() {
+                transaction.add(piece.state, State::NoVma, range.end - range.start);
+            }
+            transaction.is_settled = true;
+        }
+        self.pieces.clear();
+        self.vmas.clear();
+        self.pending = Pending::default();
+    }
+
+    /// Anything may be different.
+    fn doubt(&mut self, number: u64, end: u64) {
+        let all = 0..u64::MAX;
+        self.pieces.stale(&all);
+        self.pending.add(number, &all, end);
+    }
+
+    /// Takes in what was read.
+    pub fn read(&mut self, reading: &Reading) {
+        self.comm.clone_from(&reading.comm);
+        self.source = reading.source;
+        self.readings += 1;
+        if reading.why == Why::Start {
+            self.pieces.clear();
+            self.vmas.clear();
+            self.pending.caught_up(reading.time);
+            self.has_ended = false;
+        }
+        let mut unseen = None;
+        if let Some(vmas) = &reading.vmas {
+            self.list(vmas, reading, &mut unseen);
+        }
+        let mut covered = RangeSet::new();
+        let mut runs = reading.runs.iter().peekable();
+        for &span in &reading.ranges {
+            let range: Range<u64> = span.into();
+            if range.start >= range.end {
+                continue;
+            }
+            covered.insert(range.clone());
+            let mut at = range.start;
+            while let Some(run) = runs.next_if(|run| run.start < range.end) {
+                // Of a damaged trace.
+                let Some(end) = end_of(run).filter(|&end| run.start >= at && end <= range.end)
+                else {
+                    continue;
+                };
+                self.settle(at..run.start, State::Hole, reading, &mut unseen);
+                self.settle(run.start..end, state(run), reading, &mut unseen);
+                at = end;
+            }
+            self.settle(at..range.end, State::Hole, reading, &mut unseen);
+        }
+        if reading.torn == 0 {
+            self.pending.caught_up(reading.time);
+            for transaction in self.log.kept_mut().iter_mut().rev() {
+                if transaction.is_settled {
+                    break;
+                }
+                transaction.is_settled = transaction.end() < reading.time;
+            }
+        }
+        self.last = (reading.time, covered);
+    }
+
+    /// Takes the VMAs for what they are now, and forgets what lies outside of them.
+    fn list(&mut self, vmas: &[Vma], reading: &Reading, unseen: &mut Option<u64>) {
+        let mut outside: RangeSet<u64> = self.vmas.values().map(Vma::range).collect();
+        for vma in vmas.iter().filter(|vma| vma.start < vma.end) {
+            outside.remove(vma.range());
+        }
+        for range in outside {
+            self.settle(range, State::NoVma, reading, unseen);
+        }
+        self.vmas = vmas.iter().map(|vma| (vma.start, vma.clone())).collect();
+    }
+
+    /// What stands in a range is known now; who made it so, when it is something else than was thought?
+    fn settle(
+        &mut self,
+        range: Range<u64>,
+        truth: State,
+        reading: &Reading,
+        unseen: &mut Option<u64>,
+    ) {
+        if range.is_empty() {
+            return;
+        }
+        let parts = self.pieces.parts(&range);
+        let mut same = 0;
+        for (part, old) in parts {
+            match old {
+                Some(old) if old.state == truth => {
+                    same += 1;
+                    if old.source != Known::Scanned {
+                        self.pieces.put(part, Piece { source: Known::Scanned, ..old });
+                    }
+                }
+                None if truth == State::NoVma => {}
+                _ if reading.why == Why::Start => {
+                    let (source, by, since) = (Known::Scanned, 0, reading.time);
+                    let was = State::NoVma;
+                    self.pieces.put(part, Piece { state: truth, source, was, by, since });
+                }
+                _ => self.correct(part, old, truth, reading, unseen),
+            }
+        }
+        match truth {
+            State::Leaf(size, _) if size > LeafSize::BASE => self.pieces.mend(&range, size),
+            _ if same > PIECES_IN_TABLE => self.join(&range),
+            _ => {}
+        }
+    }
+
+    /// Something else stands in a part than was thought.
+    fn correct(
+        &mut self,
+        part: Range<u64>,
+        old: Option<Piece>,
+        truth: State,
+        reading: &Reading,
+        unseen: &mut Option<u64>,
+    ) {
+        let bytes = part.end - part.start;
+        let thought = old.map_or(State::NoVma, |old| old.state);
+        let blamed = self.pending.blame(&part);
+        let number = blamed.unwrap_or_else(|| {
+            *unseen.get_or_insert_with(|| self.log.push(reading.time, Cause::Unseen, NOWHERE))
+        });
+        // What the operation itself was thought to have done was wrong: it made of what was before what is there.
+        let wrong = old.filter(|old| old.by == number && old.source == Known::Inferred);
+        let was = wrong.map_or(thought, |old| old.was);
+        let mut since = reading.time;
+        if let Some(transaction) = self.log.get_mut(number) {
+            if wrong.is_some() {
+                transaction.subtract(was, thought, bytes);
+            }
+            transaction.add(was, truth, bytes);
+            if blamed.is_some() {
+                since = transaction.end();
+            } else {
+                let all = &mut transaction.ranges[0];
+                *all = if all.is_empty() { part.clone() } else { all.start.min(part.start)..part.end };
+            }
+        }
+        if truth == State::NoVma {
+            self.pieces.remove(part);
+        } else {
+            let source = Known::Scanned;
+            self.pieces.put(part, Piece { state: truth, source, was, by: number, since });
+        }
+    }
+
+    /// Where a table has too many pieces that are alike but for their history, the newest stands for all.
+    fn join(&mut self, range: &Range<u64>) {
+        let table = |address: u64| address >> LeafSize::PMD.shift();
+        let parts = self.pieces.parts(range);
+        for group in parts.chunk_by(|(one, _), (next, _)| table(one.start) == table(next.start)) {
+            let newest = group.iter().filter_map(|(_, piece)| *piece).max_by_key(|p| p.since);
+            if let ([(first, _), .., (last, _)], Some(newest)) = (group, newest)
+                && group.len() > PIECES_IN_TABLE
+            {
+                self.pieces.put(first.start..last.end, newest);
+            }
+        }
+    }
+}
+
+/// The run that a piece is; holes are none.
+fn run((range, piece): (Range<u64>, Option<Piece>)) -> Option<Run> {
+    let State::Leaf(size, kind) = piece?.state else { return None };
+    let fits = range.start.is_multiple_of(size.bytes()) && range.end.is_multiple_of(size.bytes());
+    let size = if fits { size } else { LeafSize::BASE };
+    Some(Run {
+        start: range.start,
+        size,
+        count: (range.end - range.start) >> size.shift(),
+        kind,
+        folio_order: None,
+        marks: None,
+    })
+}
+
+/// What a run says.
+const fn state(run: &Run) -> State {
+    match run.kind {
+        LeafKind::Hole => State::Hole,
+        kind => State::Leaf(run.size, kind),
+    }
+}
+
+/// Where a run ends; `None` when it is impossible.
+fn end_of(run: &Run) -> Option<u64> {
+    let bytes = run.count.checked_mul(run.size.bytes())?;
+    let end = run.start.checked_add(bytes)?;
+    (bytes > 0 && run.start.is_multiple_of(run.size.bytes())).then_some(end)
+}

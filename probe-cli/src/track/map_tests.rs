@@ -1,0 +1,239 @@
+//! What events and readings make of a map.
+
+use proptest::prelude::*;
+
+use super::{
+    fixture::{self, PID},
+    log::Cause,
+    map::Tracked,
+    pieces::Known,
+    reading::{Reading, Span, Why},
+};
+use crate::{
+    change::{Change, Folio, VmaChange},
+    event::Address,
+    model::{
+        diff::{State, diff},
+        fixture::{any_set, run, vma},
+        leaf::{LeafKind, LeafSize, Run},
+        set::TranslationSet,
+        vma::Vma,
+    },
+};
+use probe_common::probe::Probe;
+
+const M: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+const HUGE: State = State::Leaf(LeafSize::PMD, LeafKind::Present);
+const BASE: State = State::Leaf(LeafSize::BASE, LeafKind::Present);
+
+/// 8 MiB, the first four of them by huge leaves.
+fn tracked() -> Tracked {
+    let mut map = Tracked::new(PID);
+    let runs = vec![run(0, LeafSize::PMD, 2, LeafKind::Present)];
+    map.read(&fixture::start(100, vma(0..8 * M), runs));
+    map
+}
+
+fn what(map: &Tracked) -> Vec<(u64, State, Known)> {
+    map.pieces(&(0..u64::MAX))
+        .into_iter()
+        .map(|(range, piece)| (range.end - range.start, piece.state, piece.source))
+        .collect()
+}
+
+/// Transactions as `before -> after: bytes`.
+fn changes(map: &Tracked, number: u64) -> Vec<String> {
+    let transaction = map.transaction(number).unwrap();
+    let text = |((before, after), bytes): (&(State, State), &u64)| {
+        format!("{before} -> {after}: {}", crate::units::bytes(*bytes))
+    };
+    transaction.changes.iter().map(text).collect()
+}
+
+fn span(start: u64, end: u64) -> Vec<Span> {
+    vec![(start..end).into()]
+}
+
+#[test]
+fn a_split_is_inferred_and_then_scanned() {
+    let mut map = tracked();
+    map.event(&fixture::split(200, 2 * M));
+    assert_eq!(what(&map)[1], (2 * M, BASE, Known::Inferred));
+    assert_eq!(changes(&map, 1), ["2M -> 4K: 2M"]);
+    let read = vec![run(2 * M, LeafSize::BASE, 512, LeafKind::Present)];
+    map.read(&fixture::reading(300, span(2 * M, 4 * M), read));
+    assert_eq!(what(&map)[1], (2 * M, BASE, Known::Scanned));
+    let (_, piece) = map.pieces(&(2 * M..4 * M))[0].clone();
+    assert_eq!((piece.was, piece.by, piece.since), (HUGE, 1, 210));
+    assert!(map.transaction(1).unwrap().is_settled);
+}
+
+#[test]
+fn a_fault_gets_what_was_mapped_around_it() {
+    let mut map = tracked();
+    map.event(&fixture::fault(200, Probe::MmFault, 5 * M, false));
+    map.event(&fixture::fault(220, Probe::MmFault, 5 * M + 300 * PAGE, false));
+    assert_eq!(changes(&map, 1), ["hole -> 4K: 4K"]);
+    let read = vec![
+        run(5 * M, LeafSize::BASE, 16, LeafKind::Present),
+        run(5 * M + 296 * PAGE, LeafSize::BASE, 8, LeafKind::Present),
+    ];
+    map.read(&fixture::reading(300, span(4 * M, 8 * M), read));
+    assert_eq!(changes(&map, 1), ["hole -> 4K: 64K"]);
+    assert_eq!(changes(&map, 2), ["hole -> 4K: 32K"]);
+}
+
+#[test]
+fn a_wrong_inference_is_taken_back() {
+    let mut map = tracked();
+    let zap = Change::Zap { start: Address(0), end: Address(4 * M) };
+    map.event(&fixture::change(200, zap));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 4M"]);
+    let read = vec![run(0, LeafSize::PMD, 1, LeafKind::Present)];
+    map.read(&fixture::reading(300, span(0, 4 * M), read));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
+}
+
+#[test]
+fn a_thp_fault_stands_for_the_fault_around_it() {
+    let mut map = tracked();
+    map.event(&fixture::fault(203, Probe::ThpFault, 5 * M, true));
+    let mut outer = fixture::fault(200, Probe::MmFault, 5 * M, true);
+    outer.duration = Some(20);
+    map.event(&outer);
+    assert_eq!(map.transactions().len(), 1);
+    assert_eq!(changes(&map, 1), ["hole -> 2M: 2M"]);
+}
+
+#[test]
+fn half_of_a_huge_leaf_can_go() {
+    let mut map = tracked();
+    let (start, end) = (Address(M), Address(3 * M));
+    let unmap = Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 };
+    map.event(&fixture::change(200, unmap));
+    let ranges: Vec<_> = map.vmas().map(Vma::range).collect();
+    assert_eq!(ranges, [0..M, 3 * M..8 * M]);
+    assert_eq!(changes(&map, 1), ["4K -> no VMA: 2M"]);
+    assert_eq!(map.snapshot().statistics().mapped(), 2 * M);
+}
+
+#[test]
+fn moved_leaves_keep_their_size_where_they_fit() {
+    let mut map = tracked();
+    let moved = |start, end, to| {
+        let (start, end, to) = (Address(start), Address(end), Address(to));
+        Change::Move { start, end, to }
+    };
+    map.event(&fixture::change(200, moved(0, 4 * M, 64 * M)));
+    assert_eq!(what(&map)[2], (4 * M, HUGE, Known::Inferred));
+    map.event(&fixture::change(300, moved(64 * M, 68 * M, 129 * M)));
+    assert_eq!(map.pieces(&(129 * M..133 * M))[0].1.state, BASE);
+}
+
+#[test]
+fn folios_go_out_and_come_back() {
+    let mut map = tracked();
+    let folio = Folio { start: Address(0), end: Some(Address(2 * M)), done: true };
+    map.event(&fixture::change(200, Change::Migrate(folio)));
+    assert_eq!(what(&map)[0].1, State::Leaf(LeafSize::PMD, LeafKind::Migration));
+    map.event(&fixture::change(300, Change::Restore(folio)));
+    assert_eq!(what(&map)[0].1, HUGE);
+    map.event(&fixture::change(400, Change::Reclaim(folio)));
+    assert_eq!(what(&map)[0].1, State::Leaf(LeafSize::PMD, LeafKind::Swap));
+}
+
+#[test]
+fn an_old_event_does_not_undo_a_newer_reading() {
+    let mut map = tracked();
+    let zap = Change::Zap { start: Address(0), end: Address(2 * M) };
+    map.read(&fixture::reading(300, span(0, 2 * M), vec![run(0, LeafSize::PMD, 1, LeafKind::Present)]));
+    map.event(&fixture::change(200, zap));
+    assert_eq!(what(&map)[0], (4 * M, HUGE, Known::Scanned));
+}
+
+#[test]
+fn what_no_event_told_of_is_unseen() {
+    let mut map = tracked();
+    map.read(&Reading { why: Why::Turn, ..fixture::reading(300, span(0, 4 * M), vec![]) });
+    assert_eq!(map.transaction(1).unwrap().cause, Cause::Unseen);
+    assert_eq!(changes(&map, 1), ["2M -> hole: 4M"]);
+    assert_eq!(map.transaction(1).unwrap().ranges[0], 0..4 * M);
+}
+
+#[test]
+fn losses_make_all_stale_and_a_reading_mends_it() {
+    let mut map = tracked();
+    map.lost(200, 3);
+    assert!(what(&map).iter().all(|(_, _, known)| *known == Known::Stale));
+    let mut all = fixture::start(300, vma(0..8 * M), vec![]);
+    all.why = Why::Missed;
+    map.read(&all);
+    assert!(what(&map).iter().all(|&(_, state, known)| (state, known) == (State::Hole, Known::Scanned)));
+    assert_eq!(map.transaction(1).unwrap().cause, Cause::Lost(3));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 4M"]);
+}
+
+#[test]
+fn exec_and_exit_leave_nothing() {
+    let mut map = tracked();
+    map.event(&fixture::change(200, Change::Exec { errno: 0 }));
+    assert!(what(&map).is_empty() && map.vmas().len() == 0 && !map.has_ended());
+    assert_eq!(changes(&map, 1), ["hole -> no VMA: 4M", "2M -> no VMA: 4M"]);
+    map.read(&fixture::start(300, vma(0..4 * M), vec![]));
+    map.event(&fixture::change(400, Change::Exit));
+    assert!(map.has_ended());
+}
+
+#[test]
+fn single_pages_do_not_fill_the_memory() {
+    let mut map = tracked();
+    for page in 0..512 {
+        map.event(&fixture::fault(200 + page, Probe::MmFault, 4 * M + page * PAGE, true));
+    }
+    assert!(what(&map).len() > 500);
+    let read = vec![run(4 * M, LeafSize::BASE, 512, LeafKind::Present)];
+    map.read(&fixture::reading(1000, span(4 * M, 6 * M), read));
+    assert!(what(&map).len() < 5, "{:?}", what(&map));
+}
+
+/// A reading of all that a set has.
+fn whole(time: u64, set: &TranslationSet) -> Reading {
+    let runs: Vec<Run> = set
+        .iter()
+        .map(|batch| Run { folio_order: None, marks: None, ..batch.run })
+        .filter(|run| run.kind != LeafKind::Hole)
+        .collect();
+    let ranges = set.vmas().map(|vma| vma.range().into()).collect();
+    let vmas = Some(set.vmas().cloned().collect());
+    Reading { why: Why::Missed, vmas, ..fixture::reading(time, ranges, runs) }
+}
+
+proptest! {
+    #[test]
+    fn a_reading_has_the_last_word(
+        before in any_set(),
+        after in any_set(),
+        zaps in prop::collection::vec((0..1_u64 << 32, 1_u64..1 << 24, 0_u8..6), 0..8),
+    ) {
+        let mut map = Tracked::new(PID);
+        map.read(&Reading { why: Why::Start, ..whole(100, &before) });
+        prop_assert!(diff(&map.snapshot(), &before).is_empty());
+        for (time, (start, length, kind)) in (200..).step_by(20).zip(zaps) {
+            let (start, end) = (Address(start), Address(start + length));
+            map.event(&fixture::change(time, match kind {
+                0 => Change::Zap { start, end },
+                1 => Change::Move { start, end, to: Address(length << 12) },
+                2 => Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 },
+                3 => Change::Migrate(Folio { start, end: Some(end), done: true }),
+                4 => Change::Protect { start, end, pages: Some(1) },
+                _ => Change::Vma { change: VmaChange::Map, start, end, errno: 0 },
+            }));
+        }
+        // Whatever was thought: it is a possible map, and what is read counts.
+        let _ = map.snapshot();
+        map.read(&whole(1000, &after));
+        prop_assert!(diff(&map.snapshot(), &after).is_empty());
+        prop_assert_eq!(map.snapshot().maps().len(), after.maps().len());
+    }
+}
