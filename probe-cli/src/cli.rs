@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::{
-    cmd::{self, map_source::LiveSource},
-    output,
-};
+use crate::{cmd, live::source::LiveSource, output};
 
 const ABOUT: &str = "Shows, live, which page-table leaf sizes map each range of a process, what \
                      changes them, and what it costs the kernel to walk them";
@@ -46,6 +43,8 @@ pub enum Command {
     Maps(cmd::maps::Args),
     /// Show what changed size between two saved leaf maps
     Diff(cmd::diff::Args),
+    /// Show what changes a range of addresses, and who does it, as it happens
+    Why(cmd::why::Args),
     /// Do known numbers of kernel operations, to see or to test what they show
     Workload(cmd::workload::Args),
     /// Wait until told, then become the command (used by trace)
@@ -66,6 +65,7 @@ impl Cli {
             Command::Trace(args) => cmd::trace::run(&args, self.verbose),
             Command::Maps(args) => cmd::maps::run(&args, &mut LiveSource::open(args.wants())),
             Command::Diff(args) => cmd::diff::run(&args),
+            Command::Why(args) => cmd::why::run(&args, self.verbose),
             Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),
         }

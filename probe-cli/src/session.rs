@@ -8,7 +8,9 @@ use probe_common::probe::{Family, PROBES, Probe};
 
 use crate::{
     event::Event,
+    input::Input,
     sample::{ProcessSample, Sample},
+    track::map::Tracked,
 };
 
 /// How many events the log keeps.
@@ -22,6 +24,7 @@ pub struct Session {
     log: VecDeque<Event>,
     events: u64,
     events_per_second: f64,
+    maps: BTreeMap<u32, Tracked>,
 }
 
 /// One process.
@@ -124,8 +127,37 @@ fn main_probes(family: Family) -> impl Iterator<Item = Probe> {
 }
 
 impl Session {
+    /// Takes in whatever comes.
+    pub fn take(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.event(event),
+            Input::Sample(sample) => self.sample(*sample),
+            Input::Reading(reading) => {
+                let map = self.maps.entry(reading.pid).or_insert_with(|| Tracked::new(reading.pid));
+                map.read(&reading);
+            }
+            Input::Lost { time, number } => {
+                self.maps.values_mut().for_each(|map| map.lost(time, number));
+            }
+            Input::Gone { time, pid } => {
+                if let Some(map) = self.maps.get_mut(&pid) {
+                    map.gone(time);
+                }
+            }
+        }
+    }
+
+    /// The maps that are kept up to date, by PID.
+    #[must_use]
+    pub fn maps(&self) -> &BTreeMap<u32, Tracked> {
+        &self.maps
+    }
+
     /// Takes in one event.
     pub fn event(&mut self, event: Event) {
+        if let Some(map) = event.pid.and_then(|pid| self.maps.get_mut(&pid)) {
+            map.event(&event);
+        }
         if self.log.len() == LOG_LEN {
             self.log.pop_front();
         }

@@ -32,6 +32,13 @@ pub fn duration(ns: u64) -> String {
     three_digits(value, unit)
 }
 
+/// Seconds since the start, with milliseconds: `11.345`. Both times are in ns.
+#[must_use]
+pub fn seconds_since(start: u64, time: u64) -> String {
+    let ms = time.saturating_sub(start) / 1_000_000;
+    format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
 /// A rate per second: `0`, `0.4`, `37`, `1.2k`, `3.4M`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
@@ -67,7 +74,13 @@ fn three_digits(value: f64, unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, rate};
+    use super::{bytes, count, duration, rate, seconds_since};
+
+    #[test]
+    fn time_is_seconds_since_the_start() {
+        assert_eq!(seconds_since(1_000_000_000, 12_345_678_901), "11.345");
+        assert_eq!(seconds_since(2, 1), "0.000");
+    }
 
     #[test]
     fn sizes() {

@@ -3,13 +3,13 @@
 pub mod diff;
 pub mod doctor;
 pub mod exec;
-pub mod map_source;
 pub mod maps;
 mod select;
 mod start;
 mod target;
 pub mod top;
 pub mod trace;
+pub mod why;
 pub mod workload;
 
 use std::time::Duration;

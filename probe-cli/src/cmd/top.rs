@@ -14,8 +14,12 @@ use super::{
 };
 use crate::{
     clock,
+    live::{
+        collector::{Collector, TICK},
+        reader::Reader,
+    },
     plan::{Report, report},
-    probe::{Live, RING_BYTES, Settings},
+    probe::{RING_BYTES, Settings},
     stop::Stop,
     tui::{self, Feed, Info, Input},
 };
@@ -68,7 +72,8 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         wanted: live.report().probes.len(),
         start: clock::monotonic(),
     };
-    let feed = Box::new(LiveFeed { live, interval: args.interval, due: Instant::now() });
+    let collector = Collector::new(live, Reader::open(), &pids(&targets), TICK);
+    let feed = Box::new(LiveFeed { collector, interval: args.interval, due: Instant::now() });
     if args.batch {
         let out = std::io::stdout().lock();
         tui::batch(feed, &info, args.frames, args.interval, &stop, out)?;
@@ -86,11 +91,12 @@ fn families(some_processes: bool) -> Vec<Family> {
     Family::ALL.into_iter().filter(|family| some_processes || !is_for_some(family)).collect()
 }
 
-/// What is frequent is only counted: base page faults always, and walks unless some processes
-/// are looked at, because monitoring agents walk everything all the time.
+/// What is frequent is only counted unless some processes are looked at: base page faults, and walks, because
+/// monitoring agents walk everything all the time.
 fn streamed(some_processes: bool) -> Vec<Probe> {
     let is_streamed = |probe: &Probe| match probe.family() {
-        Family::Fault => false,
+        // Faults change the maps of those that are looked at.
+        Family::Fault => some_processes,
         Family::Walk => some_processes && *probe == Probe::WalkVma,
         Family::Hugetlb
         | Family::Thp
@@ -114,7 +120,7 @@ fn mode(report: &Report) -> tui::Mode {
 
 /// The probes as a feed: events as they come, a sample every `interval`.
 struct LiveFeed {
-    live: Live,
+    collector: Collector,
     interval: Duration,
     due: Instant,
 }
@@ -123,10 +129,10 @@ impl Feed for LiveFeed {
     fn poll(&mut self, timeout: Duration) -> anyhow::Result<Vec<Input>> {
         let mut inputs = Vec::new();
         let until_due = self.due.saturating_duration_since(Instant::now());
-        self.live.poll(timeout.min(until_due), |event| inputs.push(event.into()))?;
+        self.collector.poll(timeout.min(until_due), |input| inputs.push(input))?;
         if Instant::now() >= self.due {
             self.due = Instant::now() + self.interval;
-            inputs.push(self.live.sample()?.into());
+            inputs.push(self.collector.sample()?.into());
         }
         Ok(inputs)
     }

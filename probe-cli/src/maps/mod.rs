@@ -5,6 +5,7 @@
 
 pub mod csv;
 pub mod diff;
+pub mod history;
 pub mod json;
 pub mod runs;
 pub mod source;

@@ -209,6 +209,15 @@ impl Live {
         Ok(())
     }
 
+    /// Records that were lost until now, over all probes.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn lost(&self) -> Result<u64, ProbeError> {
+        let counters = self.counters()?;
+        Ok(counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum())
+    }
+
     fn counters(&self) -> Result<[Counters; PROBES], ProbeError> {
         let mut all = [Counters::default(); PROBES];
         for (number, sum) in (0..).zip(&mut all) {

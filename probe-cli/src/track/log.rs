@@ -48,11 +48,11 @@ impl Transaction {
         }
     }
 
-    /// Whether it concerns an address.
+    /// Whether it concerns a part of a range.
     #[must_use]
-    pub fn concerns(&self, address: u64) -> bool {
-        self.ranges.iter().all(Range::is_empty)
-            || self.ranges.iter().any(|range| range.contains(&address))
+    pub fn concerns(&self, range: &Range<u64>) -> bool {
+        let touches = |own: &Range<u64>| own.start < range.end && range.start < own.end;
+        self.ranges.iter().all(Range::is_empty) || self.ranges.iter().any(touches)
     }
 
     pub(super) fn add(&mut self, before: State, after: State, bytes: u64) {

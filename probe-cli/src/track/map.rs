@@ -187,9 +187,20 @@ impl Tracked {
         self.doubt(number, time);
     }
 
+    /// Takes in that the process has ended, where no event told it.
+    pub fn gone(&mut self, time: u64) {
+        if !self.has_ended {
+            let number = self.log.push(time, Cause::Unseen, NOWHERE);
+            self.all_gone(number);
+            self.has_ended = true;
+        }
+    }
+
     fn leaves(&mut self, event: &Event, ranges: &[Range<u64>; 2], number: u64) {
         let is_read = event.end() < self.last.0
-            && ranges.iter().all(|range| range.is_empty() || self.last.1.gaps(range).next().is_none());
+            && ranges
+                .iter()
+                .all(|range| range.is_empty() || self.last.1.gaps(range).next().is_none());
         if !is_read {
             let after = infer(event, ranges, &self.pieces, |address| self.vma_at(address).cloned());
             for (range, state) in after {
@@ -259,16 +270,14 @@ impl Tracked {
         event.probe == Probe::MmFault
             && self.log.kept().iter().rev().take(NEAR).any(|transaction| match &transaction.cause {
                 Cause::Operation(part) => {
-                    let is_done = matches!(
-                        part.detail,
-                        Detail::Fault { outcome: FaultOutcome::Done, .. }
-                    );
+                    let is_done =
+                        matches!(part.detail, Detail::Fault { outcome: FaultOutcome::Done, .. });
                     is_done
                         && part.probe != Probe::MmFault
                         && part.by.tid == event.by.tid
                         && part.time >= event.time
                         && part.end() <= event.end()
-                        && transaction.concerns(page.start)
+                        && transaction.concerns(page)
                 }
                 Cause::Unseen | Cause::Lost(_) => false,
             })
@@ -419,7 +428,8 @@ impl Tracked {
                 since = transaction.end();
             } else {
                 let all = &mut transaction.ranges[0];
-                *all = if all.is_empty() { part.clone() } else { all.start.min(part.start)..part.end };
+                *all =
+                    if all.is_empty() { part.clone() } else { all.start.min(part.start)..part.end };
             }
         }
         if truth == State::NoVma {

@@ -147,7 +147,11 @@ fn folios_go_out_and_come_back() {
 fn an_old_event_does_not_undo_a_newer_reading() {
     let mut map = tracked();
     let zap = Change::Zap { start: Address(0), end: Address(2 * M) };
-    map.read(&fixture::reading(300, span(0, 2 * M), vec![run(0, LeafSize::PMD, 1, LeafKind::Present)]));
+    map.read(&fixture::reading(
+        300,
+        span(0, 2 * M),
+        vec![run(0, LeafSize::PMD, 1, LeafKind::Present)],
+    ));
     map.event(&fixture::change(200, zap));
     assert_eq!(what(&map)[0], (4 * M, HUGE, Known::Scanned));
 }
@@ -169,7 +173,9 @@ fn losses_make_all_stale_and_a_reading_mends_it() {
     let mut all = fixture::start(300, vma(0..8 * M), vec![]);
     all.why = Why::Missed;
     map.read(&all);
-    assert!(what(&map).iter().all(|&(_, state, known)| (state, known) == (State::Hole, Known::Scanned)));
+    assert!(
+        what(&map).iter().all(|&(_, state, known)| (state, known) == (State::Hole, Known::Scanned))
+    );
     assert_eq!(map.transaction(1).unwrap().cause, Cause::Lost(3));
     assert_eq!(changes(&map, 1), ["2M -> hole: 4M"]);
 }

@@ -66,7 +66,10 @@ impl Pieces {
     }
 
     /// The pieces that a range touches, in order, each as long as it is.
-    pub(super) fn touched(&self, range: &Range<u64>) -> impl Iterator<Item = (&Range<u64>, &Piece)> {
+    pub(super) fn touched(
+        &self,
+        range: &Range<u64>,
+    ) -> impl Iterator<Item = (&Range<u64>, &Piece)> {
         let range = if range.is_empty() { 0..0 } else { range.clone() };
         (!range.is_empty()).then(|| self.0.overlapping(range)).into_iter().flatten()
     }
@@ -142,7 +145,9 @@ impl Pieces {
             let newest = self
                 .parts(&leaf)
                 .into_iter()
-                .filter_map(|(part, piece)| piece.map(|piece| (piece.since, part.end - part.start, piece)))
+                .filter_map(|(part, piece)| {
+                    piece.map(|piece| (piece.since, part.end - part.start, piece))
+                })
                 .max_by_key(|&(since, length, _)| (since, length));
             if let Some((_, _, piece)) = newest {
                 self.put(leaf.clone(), piece);

@@ -71,10 +71,7 @@ impl Reach {
             Detail::Fault { address, page_size, .. } => {
                 let huge = matches!(
                     event.probe,
-                    Probe::ThpFault
-                        | Probe::ThpWpFault
-                        | Probe::ThpFileFault
-                        | Probe::ThpNumaFault
+                    Probe::ThpFault | Probe::ThpWpFault | Probe::ThpFileFault | Probe::ThpNumaFault
                 );
                 let size = if huge { LeafSize::PMD } else { LeafSize::BASE };
                 leaf(*address, page_size.unwrap_or(size.bytes()))

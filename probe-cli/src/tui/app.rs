@@ -62,14 +62,10 @@ impl App {
 
     /// Takes in what a feed brings.
     pub(super) fn take(&mut self, input: Input) {
-        match input {
-            Input::Event(event) => self.session.event(event),
-            Input::Sample(sample) => {
-                self.session.sample(*sample);
-                if self.held.is_none() {
-                    self.processes.refresh(&self.session);
-                }
-            }
+        let is_sample = matches!(input, Input::Sample(_));
+        self.session.take(input);
+        if is_sample && self.held.is_none() {
+            self.processes.refresh(&self.session);
         }
     }
 

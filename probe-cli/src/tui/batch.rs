@@ -49,13 +49,8 @@ pub fn batch(
     while frames.is_none_or(|frames| printed < frames) && !stop.requested() {
         let wait = due.saturating_duration_since(Instant::now()).min(PATIENCE);
         for input in feed.poll(if samples < 2 { PATIENCE } else { wait })? {
-            match input {
-                Input::Event(event) => session.event(event),
-                Input::Sample(sample) => {
-                    session.sample(*sample);
-                    samples += 1;
-                }
-            }
+            samples += u64::from(matches!(input, Input::Sample(_)));
+            session.take(input);
         }
         own.measure();
         if samples < 2 || Instant::now() < due {

@@ -8,28 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::{event::Event, sample::Sample};
-
-/// One thing that a feed brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// An operation of the kernel.
-    Event(Event),
-    /// The kernel side's numbers at one moment; boxed, because events are many and smaller.
-    Sample(Box<Sample>),
-}
-
-impl From<Event> for Input {
-    fn from(event: Event) -> Self {
-        Self::Event(event)
-    }
-}
-
-impl From<Sample> for Input {
-    fn from(sample: Sample) -> Self {
-        Self::Sample(Box::new(sample))
-    }
-}
+pub use crate::input::Input;
 
 /// A source of events and samples: the live probes, or a trace file.
 pub trait Feed {
@@ -193,7 +172,7 @@ mod tests {
         loop {
             let left = pump.drain(Duration::from_millis(1), |input| match input {
                 Input::Sample(sample) => times.push(sample.time),
-                Input::Event(_) => unreachable!(),
+                _ => unreachable!(),
             });
             if left == Left::Ended {
                 break;

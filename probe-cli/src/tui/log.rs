@@ -202,7 +202,7 @@ fn cells(event: &Event, session: &Session, start: u64) -> [String; COLUMNS.len()
         by => whose(by.pid, &by.comm),
     };
     [
-        time(event.time, start),
+        units::seconds_since(start, event.time),
         Probe::name(event.probe).to_owned(),
         whose(pid, comm),
         by,
@@ -211,17 +211,11 @@ fn cells(event: &Event, session: &Session, start: u64) -> [String; COLUMNS.len()
     ]
 }
 
-/// Seconds since the start, with milliseconds.
-fn time(time: u64, start: u64) -> String {
-    let ms = time.saturating_sub(start) / 1_000_000;
-    format!("{}.{:03}", ms / 1000, ms % 1000)
-}
-
 #[cfg(test)]
 mod tests {
     use ratatui::layout::Rect;
 
-    use super::{Log, plain, time, widths};
+    use super::{Log, plain, widths};
     use crate::{
         session::{LOG_LEN, Session},
         tui::fixture,
@@ -286,12 +280,6 @@ mod tests {
         assert_eq!(times(&log, &session), [1, 3]);
         log.filter(None);
         assert_eq!(times(&log, &session), [1, 2, 3]);
-    }
-
-    #[test]
-    fn time_is_seconds_since_the_start() {
-        assert_eq!(time(12_345_678_901, 1_000_000_000), "11.345");
-        assert_eq!(time(1, 2), "0.000");
     }
 
     #[test]

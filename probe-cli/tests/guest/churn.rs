@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, env, fs, process::Stdio, time::Instant};
 
 use libtest_mimic::{Failed, Trial};
 use walkprobe::{
-    cmd::map_source::LiveSource,
+    live::source::LiveSource,
     maps::{
         json,
         source::{MapError, MapSource as _, Wants},

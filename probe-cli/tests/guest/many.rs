@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use libtest_mimic::{Failed, Trial};
 use walkprobe::{
-    cmd::map_source::LiveSource,
+    live::source::LiveSource,
     maps::{
         json,
         source::{MapSource as _, Wants},

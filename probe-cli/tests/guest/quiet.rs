@@ -4,7 +4,7 @@ use std::{fs, fs::File, ops::Range, thread, time::Duration};
 
 use libtest_mimic::Failed;
 use walkprobe::{
-    cmd::map_source::LiveSource,
+    live::source::LiveSource,
     maps::source::{MapSource as _, Wants},
     model::{
         leaf::{LeafKind, Run},

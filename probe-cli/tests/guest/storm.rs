@@ -15,7 +15,7 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
-use walkprobe::{cmd::map_source::LiveSource, pagemap::Source};
+use walkprobe::{live::source::LiveSource, pagemap::Source};
 
 use crate::{
     need,

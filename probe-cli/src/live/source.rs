@@ -56,6 +56,16 @@ impl LiveSource {
     }
 }
 
+impl LiveSource {
+    /// The scan of page tables, where it is possible.
+    pub(super) fn scanner(&mut self) -> Option<&mut Scanner> {
+        match &mut self.0 {
+            Way::Scan(scanner) => Some(scanner),
+            Way::Ask { .. } => None,
+        }
+    }
+}
+
 impl MapSource for LiveSource {
     fn read(&mut self, pid: u32, wants: Wants) -> Result<TranslationSet, MapError> {
         let before = Program::of(pid).map_err(|absent| absent_error(pid, absent))?;
@@ -72,7 +82,7 @@ impl MapSource for LiveSource {
 /// for whatever went wrong. What did not go wrong can be a mixture of two programs even so, because
 /// several files are opened one after another, and the old address space can live on: a child of
 /// vfork shares that of its parent.
-fn of_one_program<T>(
+pub(super) fn of_one_program<T>(
     pid: u32,
     before: &Program,
     answer: Result<T, MapError>,
@@ -162,7 +172,7 @@ fn leaf_maps(
         .map_err(|error| MapError::Runs { pid, error })
 }
 
-fn scan_error(pid: u32, error: ScanError) -> MapError {
+pub(super) fn scan_error(pid: u32, error: ScanError) -> MapError {
     match error {
         ScanError::Gone => MapError::Exited { pid },
         ScanError::NoFolios(_) => MapError::Unsupported(error.to_string()),
@@ -175,12 +185,12 @@ fn scan_error(pid: u32, error: ScanError) -> MapError {
 }
 
 /// The name of a process, escaped; empty when it is gone.
-fn comm(pid: u32) -> String {
+pub(super) fn comm(pid: u32) -> String {
     let comm = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     escape(comm.strip_suffix(b"\n").unwrap_or(&comm))
 }
 
-fn map_error(pid: u32, error: vmas::Error) -> MapError {
+pub(super) fn map_error(pid: u32, error: vmas::Error) -> MapError {
     match error {
         vmas::Error::NoProcess { .. } => MapError::NoSuchProcess { pid },
         // It had one a moment before.
@@ -193,7 +203,7 @@ fn map_error(pid: u32, error: vmas::Error) -> MapError {
     }
 }
 
-fn absent_error(pid: u32, absent: Absent) -> MapError {
+pub(super) fn absent_error(pid: u32, absent: Absent) -> MapError {
     match absent {
         Absent::NoProcess => MapError::NoSuchProcess { pid },
         Absent::Ended => MapError::Ended { pid },
@@ -208,5 +218,5 @@ fn no_rights(pid: u32) -> MapError {
 }
 
 #[cfg(test)]
-#[path = "map_source_tests.rs"]
+#[path = "source_tests.rs"]
 mod tests;

@@ -1,0 +1,46 @@
+//! What flows into a session.
+
+use crate::{event::Event, sample::Sample, track::reading::Reading};
+
+/// One thing that the probes, or a trace, bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An operation of the kernel.
+    Event(Event),
+    /// The kernel side's numbers at one moment; boxed, because events are many and smaller.
+    Sample(Box<Sample>),
+    /// What stood in an address space at one moment.
+    Reading(Box<Reading>),
+    /// Events were lost, of whatever process.
+    Lost {
+        /// When that was noticed, in ns of `CLOCK_MONOTONIC`.
+        time: u64,
+        /// How many since the last time.
+        number: u64,
+    },
+    /// A process has ended.
+    Gone {
+        /// When that was noticed, in ns of `CLOCK_MONOTONIC`.
+        time: u64,
+        /// The process.
+        pid: u32,
+    },
+}
+
+impl From<Event> for Input {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
+impl From<Sample> for Input {
+    fn from(sample: Sample) -> Self {
+        Self::Sample(Box::new(sample))
+    }
+}
+
+impl From<Reading> for Input {
+    fn from(reading: Reading) -> Self {
+        Self::Reading(Box::new(reading))
+    }
+}

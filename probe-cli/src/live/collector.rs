@@ -1,0 +1,259 @@
+//! Events of the probes, and readings of what they mark: everything that a session needs, as it comes.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use probe_common::probe::Probe;
+
+use super::{reader::Reader, turn::Turn};
+use crate::{
+    clock,
+    input::Input,
+    kernel::facts::Mechanism,
+    maps::source::MapError,
+    plan::{Report, report::Outcome},
+    probe::{Ended, Live, ProbeError},
+    sample::Sample,
+    track::{
+        reading::{Reading, Why},
+        wanted::{Request, Wanted},
+    },
+};
+
+/// How often what is marked is read again.
+pub const TICK: Duration = Duration::from_millis(250);
+
+/// Where nothing tells of changes, reading everything may take this share of the time.
+const SHARE: u32 = 20;
+
+/// The most records that are taken in before a tick, so that a flood of them cannot put it off for ever.
+const FLOOD: usize = 1 << 18;
+
+/// The probes, and the processes whose maps are kept up to date.
+pub struct Collector {
+    live: Live,
+    reader: Reader,
+    watched: BTreeMap<u32, Watched>,
+    tick: Duration,
+    due: Instant,
+    lost: u64,
+    /// The changes of leaves, beside faults, are no events on this kernel.
+    is_blind: bool,
+}
+
+/// A process whose map is kept up to date.
+struct Watched {
+    wanted: Wanted,
+    turn: Turn,
+    /// When everything may be read again, where nothing tells of changes.
+    rest: Instant,
+    has_ended: bool,
+}
+
+impl Collector {
+    /// Keeps the maps of some processes up to date, by probes that are told to send the events of them.
+    #[must_use]
+    pub fn new(live: Live, reader: Reader, pids: &[u32], tick: Duration) -> Self {
+        let is_blind = !tells_of_changes(live.report());
+        let mut collector = Self {
+            live,
+            reader,
+            watched: BTreeMap::new(),
+            tick,
+            due: Instant::now(),
+            lost: 0,
+            is_blind,
+        };
+        for &pid in pids {
+            collector.watch(pid);
+        }
+        collector
+    }
+
+    /// Keeps one more up to date.
+    fn watch(&mut self, pid: u32) {
+        let mut wanted = Wanted::default();
+        wanted.everything();
+        let rest = Instant::now();
+        self.watched.insert(pid, Watched { wanted, turn: Turn::default(), rest, has_ended: false });
+    }
+
+    /// Which probes are attached, and why others are not.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        self.live.report()
+    }
+
+    /// Whether maps can only be kept up to date by reading everything again.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.is_blind
+    }
+
+    /// Whether all the processes have ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.watched.values().all(|watched| watched.has_ended)
+    }
+
+    /// Waits for events, at most `timeout`, and hands out what there is: events, and readings when a tick is due.
+    ///
+    /// # Errors
+    /// When waiting or reading the counters fails.
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        mut take: impl FnMut(Input),
+    ) -> Result<(), ProbeError> {
+        let timeout = timeout.min(self.due.saturating_duration_since(Instant::now()));
+        self.events(timeout, &mut take)?;
+        if Instant::now() >= self.due {
+            self.tick(&mut take)?;
+        }
+        Ok(())
+    }
+
+    fn events(
+        &mut self,
+        timeout: Duration,
+        take: &mut impl FnMut(Input),
+    ) -> Result<usize, ProbeError> {
+        let watched = &mut self.watched;
+        self.live.poll(timeout, |event| {
+            if let Some(watched) = event.pid.and_then(|pid| watched.get_mut(&pid)) {
+                watched.wanted.event(&event);
+            }
+            take(event.into());
+        })
+    }
+
+    /// Reads again what is marked, now.
+    ///
+    /// # Errors
+    /// When waiting or reading the counters fails.
+    pub fn tick(&mut self, mut take: impl FnMut(Input)) -> Result<(), ProbeError> {
+        let mut taken = 0;
+        loop {
+            let more = self.events(Duration::ZERO, &mut take)?;
+            taken += more;
+            if more == 0 || taken > FLOOD {
+                break;
+            }
+        }
+        let lost = self.live.lost()?;
+        let mut why = Why::Marks;
+        if lost > self.lost {
+            take(Input::Lost { time: clock::monotonic(), number: lost - self.lost });
+            self.watched.values_mut().for_each(|watched| watched.wanted.everything());
+            why = Why::Missed;
+            self.lost = lost;
+        }
+        let pids: Vec<u32> = self.watched.keys().copied().collect();
+        for pid in pids {
+            self.read(pid, why, &mut take);
+        }
+        self.due = Instant::now() + self.tick;
+        Ok(())
+    }
+
+    /// Reads what is wanted of a process.
+    fn read(&mut self, pid: u32, why: Why, take: &mut impl FnMut(Input)) {
+        let Some(watched) = self.watched.get_mut(&pid) else { return };
+        if watched.has_ended {
+            return;
+        }
+        let blind = self.is_blind || !self.reader.reads_parts();
+        let why = if blind { Why::Missed } else { why };
+        if blind && Instant::now() >= watched.rest {
+            watched.wanted.everything();
+        }
+        if let Some(request) = watched.wanted.take() {
+            self.request(pid, request, why, take);
+        }
+        if !blind {
+            self.turn(pid, take);
+        }
+    }
+
+    /// A slice, to find what no event told of.
+    fn turn(&mut self, pid: u32, take: &mut impl FnMut(Input)) {
+        let vmas = self.reader.ranges(pid);
+        let Some(watched) = self.watched.get_mut(&pid) else { return };
+        let ranges = watched.turn.next(&vmas);
+        let request = Request::Some { vmas: false, ranges };
+        let duration = self.request(pid, request, Why::Turn, take);
+        if let (Some(watched), Some(duration)) = (self.watched.get_mut(&pid), duration) {
+            watched.turn.took(Duration::from_nanos(duration));
+        }
+    }
+
+    /// Reads; what could not be read stays marked. Gives the time that it took, in ns.
+    fn request(
+        &mut self,
+        pid: u32,
+        request: Request,
+        why: Why,
+        take: &mut impl FnMut(Input),
+    ) -> Option<u64> {
+        let outcome = self.reader.read(pid, request, why);
+        let watched = self.watched.get_mut(&pid)?;
+        match outcome {
+            Ok(reading) => {
+                let duration = reading.duration;
+                if reading.torn > 0 {
+                    mark_again(&mut watched.wanted, &reading);
+                }
+                watched.rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
+                take(reading.into());
+                Some(duration)
+            }
+            Err(
+                MapError::NoSuchProcess { .. } | MapError::Ended { .. } | MapError::Exited { .. },
+            ) => {
+                watched.has_ended = true;
+                self.reader.forget(pid);
+                take(Input::Gone { time: clock::monotonic(), pid });
+                None
+            }
+            Err(error) => {
+                log::debug!("process {pid} is read again at the next tick: {error}");
+                watched.wanted.everything();
+                None
+            }
+        }
+    }
+
+    /// What the kernel side has counted until now.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn sample(&mut self) -> Result<Sample, ProbeError> {
+        self.live.sample()
+    }
+
+    /// Detaches everything, hands out the events that are left, and gives the final counts.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn finish(self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+        self.live.finish(|event| take(event.into()))
+    }
+}
+
+/// Torn tables are somewhere in what was read.
+fn mark_again(wanted: &mut Wanted, reading: &Reading) {
+    for &span in &reading.ranges {
+        wanted.range(span.into());
+    }
+}
+
+/// Whether the operations that change leaves are events here: without them a map would be wrong for long.
+fn tells_of_changes(report: &Report) -> bool {
+    let by_function = |probe| {
+        let chosen = report.outcome(probe).and_then(Outcome::chosen);
+        chosen.is_some_and(|chosen| chosen.mechanism != Mechanism::Tracepoint)
+    };
+    [Probe::MmFault, Probe::Zap, Probe::VmaMap].into_iter().all(by_function)
+}
