@@ -14,13 +14,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use probe_common::probe::Family;
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::{
-    start::start,
-    target::{Target, pids},
-};
+use super::target::{Target, pids};
 use crate::{
     clock,
     escape::escape,
+    live::start::start,
     output,
     probe::{Live, RING_BYTES, Settings},
     stop::Stop,

@@ -10,13 +10,14 @@ use std::{
 use anyhow::Context as _;
 use probe_common::probe::Family;
 
-use super::{start::start, target::Target};
+use super::target::Target;
 use crate::{
     clock,
     exit::Failure,
     live::{
         collector::{Collector, TICK},
         reader::Reader,
+        start::start,
     },
     maps::history,
     model::leaf::LeafSize,
@@ -195,7 +196,7 @@ impl View {
         for transaction in map.transactions().iter().filter(|transaction| transaction.number > told)
         {
             // One after another: what comes later waits until this one has been read.
-            if !transaction.is_settled {
+            if transaction.settled.is_none() {
                 break;
             }
             last = transaction.number;

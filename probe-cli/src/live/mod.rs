@@ -3,4 +3,5 @@
 pub mod collector;
 pub mod reader;
 pub mod source;
+pub mod start;
 mod turn;

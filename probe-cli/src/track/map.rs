@@ -289,7 +289,7 @@ impl Tracked {
             for (range, piece) in self.pieces.iter() {
                 transaction.add(piece.state, State::NoVma, range.end - range.start);
             }
-            transaction.is_settled = true;
+            transaction.settled = Some(transaction.end());
         }
         self.pieces.clear();
         self.vmas.clear();
@@ -341,11 +341,14 @@ impl Tracked {
         }
         if reading.torn == 0 {
             self.pending.caught_up(reading.time);
+            // Those of a few threads end in another order than they come.
             for transaction in self.log.kept_mut().iter_mut().rev() {
-                if transaction.is_settled {
+                if transaction.settled.is_some_and(|time| time < self.last.0) {
                     break;
                 }
-                transaction.is_settled = transaction.end() < reading.time;
+                if transaction.settled.is_none() && transaction.end() < reading.time {
+                    transaction.settled = Some(reading.time.saturating_add(reading.duration));
+                }
             }
         }
         self.last = (reading.time, covered);

@@ -17,6 +17,7 @@ mod hints;
 mod input;
 mod leaves;
 mod levels;
+mod live;
 mod lost;
 mod many;
 mod maps;
@@ -62,6 +63,7 @@ fn main() {
         maps::trials(),
         churn::trials(),
         storm::trials(),
+        live::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),
