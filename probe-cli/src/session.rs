@@ -155,7 +155,7 @@ impl Session {
 
     /// Takes in one event.
     pub fn event(&mut self, event: Event) {
-        if let Some(map) = event.pid.and_then(|pid| self.maps.get_mut(&pid)) {
+        for (_, map) in self.maps.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
             map.event(&event);
         }
         if self.log.len() == LOG_LEN {

@@ -131,7 +131,7 @@ impl Collector {
     ) -> Result<usize, ProbeError> {
         let watched = &mut self.watched;
         self.live.poll(timeout, |event| {
-            if let Some(watched) = event.pid.and_then(|pid| watched.get_mut(&pid)) {
+            for (_, watched) in watched.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
                 watched.wanted.event(&event);
             }
             take(event.into());
@@ -191,7 +191,7 @@ impl Collector {
         let vmas = self.reader.ranges(pid);
         let Some(watched) = self.watched.get_mut(&pid) else { return };
         let ranges = watched.turn.next(&vmas);
-        let request = Request::Some { vmas: false, ranges };
+        let request = Request::Some { vmas: false, files: false, ranges };
         let duration = self.request(pid, request, Why::Turn, take);
         if let (Some(watched), Some(duration)) = (self.watched.get_mut(&pid), duration) {
             watched.turn.took(Duration::from_nanos(duration));

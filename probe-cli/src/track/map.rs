@@ -160,7 +160,8 @@ impl Tracked {
         let ranges = match &reach {
             Reach::Nothing => return,
             Reach::Leaves { ranges, .. } => ranges.clone(),
-            Reach::Everything | Reach::End => NOWHERE,
+            Reach::Vmas(range) => [range.clone(), 0..0],
+            Reach::Files | Reach::Everything | Reach::End => NOWHERE,
         };
         if self.is_told_by_its_part(event, &ranges[0]) {
             return;
@@ -168,7 +169,14 @@ impl Tracked {
         let number =
             self.log.push(event.time, Cause::Operation(Box::new(event.clone())), ranges.clone());
         match reach {
-            Reach::Nothing => {}
+            Reach::Nothing | Reach::Vmas(_) => {}
+            Reach::Files => {
+                let files: Vec<_> = self.vmas.values().filter(|vma| vma.kind.is_file()).collect();
+                for range in files.into_iter().map(Vma::range) {
+                    self.pieces.stale(&range);
+                    self.pending.add(number, &range, event.end());
+                }
+            }
             Reach::Leaves { .. } => self.leaves(event, &ranges, number),
             Reach::Everything if matches!(event.detail, Detail::Change(Change::Exec { .. })) => {
                 self.all_gone(number);

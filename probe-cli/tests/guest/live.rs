@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     sync::mpsc::{self, Receiver, Sender},
     thread::{self, JoinHandle},
     time::Duration,
@@ -22,10 +23,13 @@ use walkprobe::{
         history,
         source::{MapSource as _, Wants},
     },
-    model::{diff::diff, set::TranslationSet},
+    model::{
+        diff::{Change, diff},
+        set::TranslationSet,
+    },
     probe::{RING_BYTES, Settings},
     session::Session,
-    track::log::Cause,
+    track::{log::Cause, map::Tracked},
     units,
 };
 
@@ -65,7 +69,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// What is asked of the one that watches.
 enum Ask {
     /// The map after so many ticks.
-    Map(Sender<Result<TranslationSet, String>>),
+    Map(Sender<Result<Tracked, String>>),
     /// What it saw.
     End,
 }
@@ -88,15 +92,18 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn begin(pid: u32, ring_bytes: u32) -> Self {
+    fn begin(pid: u32, ring_bytes: u32) -> Result<Self, Failed> {
         let (ask, asked) = mpsc::channel();
         let thread = thread::spawn(move || {
             watch(pid, ring_bytes, &asked).map_err(|error| format!("{error:#}"))
         });
-        Self { ask, thread }
+        let watcher = Self { ask, thread };
+        // What comes later is all seen.
+        watcher.map()?;
+        Ok(watcher)
     }
 
-    fn map(&self) -> Result<TranslationSet, Failed> {
+    fn map(&self) -> Result<Tracked, Failed> {
         let (answer, answered) = mpsc::channel();
         self.ask.send(Ask::Map(answer)).map_err(|_| "the watcher has ended")?;
         Ok(answered.recv_timeout(PATIENCE)??)
@@ -128,7 +135,7 @@ fn watch(pid: u32, ring_bytes: u32, asked: &Receiver<Ask>) -> anyhow::Result<See
                     collector.tick(|input| session.take(input))?;
                 }
                 let map = session.maps().get(&pid).ok_or_else(|| "no map".to_owned());
-                let _ = answer.send(map.map(|map| map.snapshot()));
+                let _ = answer.send(map.cloned());
             }
             Ok(Ask::End) => break,
             Err(_) => collector.poll(Duration::from_millis(20), |input| session.take(input))?,
@@ -171,7 +178,7 @@ fn storm(ring_bytes: u32) -> Result<(), Failed> {
         let arguments = weather.arguments(seed);
         let watcher = std::cell::RefCell::new(None);
         let begin = |pid| {
-            *watcher.borrow_mut() = Some(Watcher::begin(pid, ring_bytes));
+            *watcher.borrow_mut() = Some(Watcher::begin(pid, ring_bytes)?);
             Ok(())
         };
         let outcome = storm::one(&arguments, &mut summary, begin, |pid| {
@@ -227,33 +234,34 @@ fn compare(pid: u32, watcher: &Watcher, fresh: &mut LiveSource) -> Result<(), Fa
         if !diff(&before, &after).is_empty() {
             continue;
         }
-        let difference = diff(&map, &after);
+        let told = map.snapshot();
+        let difference = diff(&told, &after);
         let vmas = map.vmas().eq(after.vmas());
         return ensure(difference.is_empty() && vmas, || {
-            let changes: Vec<String> = difference
-                .changes
-                .iter()
-                .take(8)
-                .map(|change| {
-                    let (range, vma) = (&change.range, &change.vma);
-                    format!(
-                        "{:#x}-{:#x} {} is {} in {:x?} {}",
-                        range.start,
-                        range.end,
-                        change.before,
-                        change.after,
-                        vma.range(),
-                        vma.kind
-                    )
-                })
-                .collect();
-            format!(
-                "the map is wrong in {} places: {changes:?}; VMAs equal: {vmas}",
-                difference.changes.len()
-            )
+            let changes: Vec<String> =
+                difference.changes.iter().take(4).map(|change| explained(&map, change)).collect();
+            let (number, changes) = (difference.changes.len(), changes.join("\n"));
+            format!("wrong in {number} places, VMAs equal: {vmas}\n{changes}")
         });
     }
     Err(format!("{ATTEMPTS} attempts, and the kernel still changes leaves").into())
+}
+
+/// What the map knows of a place where it is wrong.
+fn explained(map: &Tracked, change: &Change<'_>) -> String {
+    let Change { range, before, after, vma } = change;
+    let mut text = format!("{range:#x?} {before} is {after} in {:x?} {}", vma.range(), vma.kind);
+    for (part, piece) in map.pieces(range).iter().take(4) {
+        let _ = write!(text, "\n  {part:x?} {piece:?}");
+    }
+    let table = range.start & !((2 << 20) - 1)..range.end;
+    let concerned = map.transactions().iter().rev().filter(|one| one.concerns(&table)).take(12);
+    for transaction in concerned {
+        let (number, settled) = (transaction.number, transaction.settled);
+        let line = history::line(transaction, map.pid(), 0);
+        let _ = write!(text, "\n  {number} {line}, settled {settled:?}");
+    }
+    text
 }
 
 fn report(total: &mut Seen, points: u64) {
