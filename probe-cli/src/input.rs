@@ -27,6 +27,19 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// When it was, in ns of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Event(event) => event.end(),
+            Self::Sample(sample) => sample.time,
+            Self::Reading(reading) => reading.time,
+            Self::Lost { time, .. } | Self::Gone { time, .. } => *time,
+        }
+    }
+}
+
 impl From<Event> for Input {
     fn from(event: Event) -> Self {
         Self::Event(event)

@@ -242,11 +242,13 @@ impl Collector {
         self.live.sample()
     }
 
-    /// Detaches everything, hands out the events that are left, and gives the final counts.
+    /// Reads what is marked for the last time, detaches everything, hands out the events that are left, and gives the
+    /// final counts.
     ///
     /// # Errors
     /// When a map cannot be read.
-    pub fn finish(self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+    pub fn finish(mut self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+        self.tick(&mut take)?;
         self.live.finish(|event| take(event.into()))
     }
 }
