@@ -13,6 +13,7 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use probe_common::probe::Family;
 use walkprobe::{
+    input::Input,
     live::{
         collector::{Collector, TICK},
         reader::Reader,
@@ -20,7 +21,7 @@ use walkprobe::{
         start::start,
     },
     maps::{
-        history,
+        history, json,
         source::{MapSource as _, Wants},
     },
     model::{
@@ -29,6 +30,7 @@ use walkprobe::{
     },
     probe::{RING_BYTES, Settings},
     session::Session,
+    trace::{self, format::FORMAT, writer::Writer},
     track::{log::Cause, map::Tracked},
     units,
 };
@@ -76,7 +78,7 @@ enum Ask {
 
 /// What was seen of a process.
 #[derive(Default)]
-struct Seen {
+pub(crate) struct Seen {
     transactions: u64,
     /// Bytes that changed without an event, by what changed.
     unseen: BTreeMap<String, u64>,
@@ -86,13 +88,13 @@ struct Seen {
     delays: Vec<u64>,
 }
 
-struct Watcher {
+pub(crate) struct Watcher {
     ask: Sender<Ask>,
     thread: JoinHandle<Result<Seen, String>>,
 }
 
 impl Watcher {
-    fn begin(pid: u32, ring_bytes: u32) -> Result<Self, Failed> {
+    pub(crate) fn begin(pid: u32, ring_bytes: u32) -> Result<Self, Failed> {
         let (ask, asked) = mpsc::channel();
         let thread = thread::spawn(move || {
             watch(pid, ring_bytes, &asked).map_err(|error| format!("{error:#}"))
@@ -103,13 +105,13 @@ impl Watcher {
         Ok(watcher)
     }
 
-    fn map(&self) -> Result<Tracked, Failed> {
+    pub(crate) fn map(&self) -> Result<Tracked, Failed> {
         let (answer, answered) = mpsc::channel();
         self.ask.send(Ask::Map(answer)).map_err(|_| "the watcher has ended")?;
         Ok(answered.recv_timeout(PATIENCE)??)
     }
 
-    fn end(self) -> Result<Seen, Failed> {
+    pub(crate) fn end(self) -> Result<Seen, Failed> {
         // It has ended by itself when it failed.
         let _ = self.ask.send(Ask::End);
         Ok(self.thread.join().map_err(|_| "the watcher panicked")??)
@@ -125,24 +127,68 @@ fn watch(pid: u32, ring_bytes: u32, asked: &Receiver<Ask>) -> anyhow::Result<See
     };
     let (_, live) = start(&settings)?;
     let mut collector = Collector::new(live, Reader::open(), &[pid], TICK).without_turns();
-    let mut session = Session::default();
+    let mut recording = Recording::new();
     let mut seen = Seen::default();
     let mut last = 0;
     loop {
         match asked.try_recv() {
             Ok(Ask::Map(answer)) => {
                 for _ in 0..TICKS {
-                    collector.tick(|input| session.take(input))?;
+                    collector.tick(|input| recording.take(input))?;
                 }
-                let map = session.maps().get(&pid).ok_or_else(|| "no map".to_owned());
+                let map = recording.session.maps().get(&pid).ok_or_else(|| "no map".to_owned());
                 let _ = answer.send(map.cloned());
             }
             Ok(Ask::End) => break,
-            Err(_) => collector.poll(Duration::from_millis(20), |input| session.take(input))?,
+            Err(_) => collector.poll(Duration::from_millis(20), |input| recording.take(input))?,
         }
-        last = seen.add(&session, pid, last);
+        last = seen.add(&recording.session, pid, last);
     }
+    recording.replay(pid)?;
     Ok(seen)
+}
+
+/// A session, and a trace of all that it took in.
+struct Recording {
+    session: Session,
+    trace: String,
+}
+
+impl Recording {
+    fn new() -> Self {
+        let trace = format!("{{\"kind\":\"header\",\"format\":{FORMAT}}}\n");
+        Self { session: Session::default(), trace }
+    }
+
+    fn take(&mut self, input: Input) {
+        // An input that cannot be written is missing when it is replayed.
+        self.trace.push_str(&Writer::text(&input).unwrap_or_default());
+        self.session.take(input);
+    }
+
+    /// Reads the trace into another session, whose map must be the same to the last byte.
+    fn replay(&self, pid: u32) -> anyhow::Result<()> {
+        let mut reader = trace::reader::Reader::new(self.trace.as_bytes())?;
+        let mut session = Session::default();
+        while let Some(input) = reader.next_input()? {
+            session.take(input);
+        }
+        let maps = [&self.session, &session].map(|session| session.maps().get(&pid));
+        let [Some(live), Some(again)] = maps else { anyhow::bail!("no map") };
+        let json = |map: &Tracked| -> anyhow::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            json::write(&map.snapshot(), false, &mut bytes)?;
+            Ok(bytes)
+        };
+        anyhow::ensure!(json(live)? == json(again)?, "another map when it is replayed");
+        let all = 0..u64::MAX;
+        anyhow::ensure!(
+            live.pieces(&all) == again.pieces(&all),
+            "another history when it is replayed"
+        );
+        anyhow::ensure!(live.transactions() == again.transactions(), "other transactions");
+        Ok(())
+    }
 }
 
 impl Seen {

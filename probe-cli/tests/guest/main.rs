@@ -34,6 +34,7 @@ mod quiet;
 mod restless;
 mod roles;
 mod run;
+mod scenario;
 mod setting;
 mod shared;
 mod smaps;
@@ -64,6 +65,7 @@ fn main() {
         churn::trials(),
         storm::trials(),
         live::trials(),
+        scenario::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),
