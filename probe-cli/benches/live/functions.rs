@@ -69,8 +69,14 @@ fn function(probe: &Value) -> Option<(String, String)> {
 fn enabled() -> Result<Vec<String>> {
     let folder = Path::new(ENABLED).parent().unwrap_or(Path::new("/"));
     if !Path::new(ENABLED).exists() {
-        rustix::mount::mount("tracefs", folder, "tracefs", rustix::mount::MountFlags::empty(), None)
-            .context("cannot mount tracefs")?;
+        rustix::mount::mount(
+            "tracefs",
+            folder,
+            "tracefs",
+            rustix::mount::MountFlags::empty(),
+            None,
+        )
+        .context("cannot mount tracefs")?;
     }
     let text = fs::read_to_string(ENABLED).with_context(|| format!("cannot read {ENABLED}"))?;
     Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())

@@ -56,7 +56,7 @@ pub(crate) fn measure(functions: &Functions) -> Result<Idle> {
     let mut watcher = Kind::Walkprobe.start(functions, child.id())?;
     let (start, before) = (Instant::now(), watcher.cpu()?);
     std::thread::sleep(WINDOW);
-    let idle = Idle { cpu: watcher.cpu()? - before, wall: start.elapsed() };
+    let idle = Idle { cpu: watcher.cpu()?.saturating_sub(before), wall: start.elapsed() };
     watcher.stop(functions)?;
     drop(child.stdin.take());
     child.wait()?;

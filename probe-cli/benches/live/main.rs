@@ -1,6 +1,6 @@
-//! What watching costs the watched process, in one run: nothing attached, watched by walkprobe, and beside a
-//! bpftrace script that only counts the same functions: `cargo xtask bench live`, which runs this in a guest.
-//! Prints tables in Markdown.
+//! What watching costs the watched process, in one run: nothing attached, watched by walkprobe, and beside
+//! bpftrace scripts that only count the same functions: `cargo xtask bench live`, which runs this in a guest.
+//! Prints tables in Markdown. The argument is the number of rounds.
 
 #[path = "../../tests/guest/memory.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -20,9 +20,6 @@ use anyhow::{Context as _, Result};
 
 use self::{functions::Functions, samples::Samples, subject::Subject, watchers::Watcher};
 
-/// How often all settings take turns.
-const ROUNDS: usize = 5;
-
 /// Batches of a setting in a round that are not measured.
 const WARM_UP: usize = 1;
 
@@ -34,16 +31,16 @@ fn main() -> Result<()> {
     match arguments.next().as_deref() {
         Some(subject::WORD) => subject::work(),
         Some(idle::WORD) => idle::hold(),
-        _ => measure(),
+        rounds => measure(rounds.unwrap_or("1").parse().context("how many rounds?")?),
     }
 }
 
-fn measure() -> Result<()> {
+fn measure(rounds: usize) -> Result<()> {
     subject::pin(subject::Place::Beside)?;
     let functions = Functions::of_walkprobe()?;
     let mut subject = Subject::start()?;
     let mut samples = Samples::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (setting, watcher) in watchers::ALL.into_iter().enumerate() {
             let watching = watcher.map(|watcher| watcher.start(&functions, subject.pid()));
             let mut watching = watching.transpose()?;
@@ -54,7 +51,7 @@ fn measure() -> Result<()> {
                 let before = watching.as_mut().map(Watcher::cpu).transpose()?;
                 let batch = subject.batch()?;
                 let after = watching.as_mut().map(Watcher::cpu).transpose()?;
-                samples.add(setting, batch, before.zip(after));
+                samples.add(setting, &batch, before.zip(after));
             }
             if let Some(watching) = watching {
                 watching.stop(&functions)?;
@@ -67,7 +64,7 @@ fn measure() -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "Kernel {}, {}, {}; {ROUNDS} rounds of {BATCHES} batches after {WARM_UP} that was not measured.",
+        "Kernel {}, {}, {}; {rounds} rounds of {BATCHES} batches after {WARM_UP} that was not measured.",
         release.trim(),
         watchers::version(&watchers::walkprobe()?)?,
         watchers::version(&watchers::bpftrace()?)?,

@@ -32,7 +32,7 @@ pub(crate) const ALL: [Operation; 7] = [
 fn timed(work: impl FnOnce() -> io::Result<()>) -> Result<Duration> {
     let start = own_time();
     work()?;
-    Ok(own_time() - start)
+    Ok(own_time().saturating_sub(start))
 }
 
 fn base(count: usize) -> Result<Duration> {
@@ -111,10 +111,12 @@ fn huge(count: usize) -> Result<Area> {
 /// Mapped THPs.
 fn thps(count: usize) -> Result<Area> {
     let area = huge(count)?;
-    let write = |area: &Area| each(count, PMD, |thp| {
-        area.write(thp.start..thp.start + PAGE);
-        Ok(())
-    });
+    let write = |area: &Area| {
+        each(count, PMD, |thp| {
+            area.write(thp.start..thp.start + PAGE);
+            Ok(())
+        })
+    };
     write(&area)?;
     if !is_whole(&area)? {
         bail!("there is not enough memory for {count} THPs");
@@ -145,7 +147,6 @@ fn unmap(page: usize) -> io::Result<()> {
 fn shift_page(from: usize, to: usize) -> io::Result<()> {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
     // SAFETY: both are pages of our own mappings, to which nothing refers.
-    let moved =
-        unsafe { libc::mremap(from as *mut c_void, PAGE, PAGE, flags, to as *mut c_void) };
+    let moved = unsafe { libc::mremap(from as *mut c_void, PAGE, PAGE, flags, to as *mut c_void) };
     if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{operations, subject::Took, watchers};
+use super::{operations, watchers};
 
 /// ns of CPU time for one operation, by setting, kind and batch; the last kind is the whole batch.
 #[derive(Default)]
@@ -13,22 +13,22 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    /// Adds a batch in a setting.
+    /// Adds a batch in a setting: what each kind took, in ns, and the CPU time of the watcher before and after.
     pub(crate) fn add(
         &mut self,
         setting: usize,
-        batch: Vec<Took>,
+        batch: &[f64],
         watcher: Option<(Duration, Duration)>,
     ) {
         let rows = &mut self.own[setting];
         rows.resize(operations::ALL.len() + 1, Vec::new());
-        let whole = batch.iter().map(|took| took.own).sum();
-        for ((row, took), operation) in rows.iter_mut().zip(&batch).zip(&operations::ALL) {
-            row.push(took.own / count(operation.count));
+        let whole = batch.iter().sum();
+        for ((row, took), operation) in rows.iter_mut().zip(batch).zip(&operations::ALL) {
+            row.push(took / count(operation.count));
         }
         rows[operations::ALL.len()].push(whole);
         let (before, after) = watcher.unwrap_or_default();
-        self.watcher[setting].push((after - before).as_secs_f64() * 1e9);
+        self.watcher[setting].push(after.saturating_sub(before).as_secs_f64() * 1e9);
     }
 
     /// What an operation takes in a setting.
@@ -44,7 +44,9 @@ impl Samples {
     /// The same in percent of what it takes with nothing attached.
     pub(crate) fn percent(&self, setting: usize, kind: usize) -> Spread {
         let bare = &self.own[0][kind];
-        Spread::of(self.added(setting, kind).zip(bare).map(|(ns, bare)| ns / bare * 100.0).collect())
+        Spread::of(
+            self.added(setting, kind).zip(bare).map(|(ns, bare)| ns / bare * 100.0).collect(),
+        )
     }
 
     /// How many times as much one setting adds as another one does.

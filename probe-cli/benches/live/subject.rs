@@ -17,13 +17,6 @@ use super::operations;
 /// The first word of its command line.
 pub(crate) const WORD: &str = "subject";
 
-/// What all operations of a kind took, in ns, in one batch.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Took {
-    /// CPU time of the thread that did them, the kernel's part included.
-    pub(crate) own: f64,
-}
-
 /// The process, seen from the one that measures.
 pub(crate) struct Subject {
     child: Child,
@@ -47,13 +40,13 @@ impl Subject {
         self.child.id()
     }
 
-    /// One batch: what each kind of operation took, in the order of [`operations::ALL`].
-    pub(crate) fn batch(&mut self) -> Result<Vec<Took>> {
+    /// One batch: the CPU time that all operations of a kind took, the kernel's part included, in ns and in the
+    /// order of [`operations::ALL`].
+    pub(crate) fn batch(&mut self) -> Result<Vec<f64>> {
         self.orders.write_all(b"batch\n")?;
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
-        let took: Vec<Took> =
-            line.split_whitespace().filter_map(|ns| Some(Took { own: ns.parse().ok()? })).collect();
+        let took: Vec<f64> = line.split_whitespace().filter_map(|ns| ns.parse().ok()).collect();
         if took.len() != operations::ALL.len() {
             bail!("the watched process did not answer: it said `{}`", line.trim());
         }
@@ -74,20 +67,12 @@ pub(crate) fn work() -> Result<()> {
     pin(Place::Apart)?;
     for line in io::stdin().lines() {
         line?;
-        let mut answer = String::new();
-        for operation in operations::ALL {
-            let took = (operation.run)(operation.count)?;
-            answer.push_str(&format!("{} ", took.as_nanos()));
-        }
-        println(&answer)?;
+        let took = operations::ALL.map(|operation| (operation.run)(operation.count));
+        let took: Result<Vec<String>> =
+            took.into_iter().map(|took| Ok(took?.as_nanos().to_string())).collect();
+        writeln!(io::stdout(), "{}", took?.join(" "))?;
     }
     Ok(())
-}
-
-fn println(answer: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", answer.trim_end())?;
-    out.flush()
 }
 
 /// How long the thread has run until now.

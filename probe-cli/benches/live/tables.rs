@@ -6,64 +6,106 @@ use super::{
     functions::Functions,
     operations,
     samples::{Samples, count},
-    watchers,
+    watchers::{self, Counters},
 };
 
+/// Places in [`watchers::ALL`].
 const BARE: usize = 0;
 const WALKPROBE: usize = 1;
-const BPFTRACE: usize = 2;
+const BY_NAME: usize = 2;
+const TOGETHER: usize = 3;
+
+const WATCHERS: [(&str, usize); 3] = [
+    ("walkprobe", WALKPROBE),
+    ("bpftrace, by function", BY_NAME),
+    ("bpftrace, one number", TOGETHER),
+];
 
 /// The most that walkprobe is to add, in times of what counting adds.
 const TARGET: f64 = 2.0;
+
+/// The whole batch, behind all kinds of operation.
+const WHOLE: usize = operations::ALL.len();
 
 pub(crate) fn write(
     out: &mut impl Write,
     samples: &Samples,
     functions: &Functions,
 ) -> io::Result<()> {
+    added(out, samples)?;
+    compared(out, samples)?;
+    own(out, samples)?;
+    commands(out, functions)
+}
+
+fn added(out: &mut impl Write, samples: &Samples) -> io::Result<()> {
     writeln!(out, "\n## What watching adds to an operation\n")?;
-    writeln!(
-        out,
-        "| operation | in a batch | ns with nothing attached | walkprobe adds ns | walkprobe adds % | bpftrace adds ns | bpftrace adds % | walkprobe's ns / bpftrace's |\n|---|---|---|---|---|---|---|---|"
-    )?;
+    let names = WATCHERS.map(|(name, _)| format!("{name}: ns | %"));
+    writeln!(out, "| operation | in a batch | ns with nothing attached | {} |", names.join(" | "))?;
+    writeln!(out, "|---|---|---|{}", "---|---|".repeat(WATCHERS.len()))?;
     for (kind, name, number) in kinds() {
+        let cells = WATCHERS.map(|(_, setting)| {
+            let (ns, percent) = (samples.adds(setting, kind), samples.percent(setting, kind));
+            format!("{} | {}", ns.show(0), percent.show(1))
+        });
+        let bare = samples.takes(BARE, kind).show(0);
+        writeln!(out, "| {name} | {number} | {bare} | {} |", cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+fn compared(out: &mut impl Write, samples: &Samples) -> io::Result<()> {
+    writeln!(out, "\n## How many times as much walkprobe adds\n")?;
+    writeln!(out, "| operation | as bpftrace, by function | as bpftrace, one number |")?;
+    writeln!(out, "|---|---|---|")?;
+    for (kind, name, _) in kinds() {
+        let [by_name, together] =
+            [BY_NAME, TOGETHER].map(|to| samples.ratio(WALKPROBE, to, kind).show(2));
+        writeln!(out, "| {name} | {by_name} | {together} |")?;
+    }
+    for (name, to) in &WATCHERS[1..] {
+        let ratio = |kind| samples.ratio(WALKPROBE, *to, kind).median;
+        let kinds_met = (0..WHOLE).filter(|kind| ratio(*kind) <= TARGET).count();
         writeln!(
             out,
-            "| {name} | {number} | {} | {} | {} | {} | {} | {} |",
-            samples.takes(BARE, kind).show(0),
-            samples.adds(WALKPROBE, kind).show(0),
-            samples.percent(WALKPROBE, kind).show(1),
-            samples.adds(BPFTRACE, kind).show(0),
-            samples.percent(BPFTRACE, kind).show(1),
-            samples.ratio(WALKPROBE, BPFTRACE, kind).show(2),
+            "\nThe target, at most {TARGET} times what `{name}` adds, is {} for the whole batch ({:.2}), and met for \
+             {kinds_met} of {WHOLE} kinds.",
+            if ratio(WHOLE) <= TARGET { "met" } else { "missed" },
+            ratio(WHOLE),
         )?;
     }
-    let whole = samples.ratio(WALKPROBE, BPFTRACE, operations::ALL.len()).median;
-    let kinds_met = (0..operations::ALL.len())
-        .filter(|kind| samples.ratio(WALKPROBE, BPFTRACE, *kind).median <= TARGET)
-        .count();
-    writeln!(
-        out,
-        "\nThe target, at most {TARGET} times what bpftrace adds, is {} for the whole batch ({whole:.2}), and met for {kinds_met} of {} kinds.",
-        if whole <= TARGET { "met" } else { "missed" },
-        operations::ALL.len(),
-    )?;
+    Ok(())
+}
+
+fn own(out: &mut impl Write, samples: &Samples) -> io::Result<()> {
     writeln!(out, "\n## What the watcher itself takes\n")?;
     writeln!(out, "Its CPU time while a batch runs, its eBPF programs not included.\n")?;
-    writeln!(out, "| watcher | ms for a batch | in % of the batch with nothing attached |\n|---|---|---|")?;
-    let bare = samples.takes(BARE, operations::ALL.len()).median;
-    for (name, setting) in [("walkprobe", WALKPROBE), ("bpftrace", BPFTRACE)] {
+    writeln!(out, "| watcher | ms for a batch | in % of the batch with nothing attached |")?;
+    writeln!(out, "|---|---|---|")?;
+    let bare = samples.takes(BARE, WHOLE).median;
+    for (name, setting) in WATCHERS {
         let ns = samples.watcher(setting).median;
         writeln!(out, "| {name} | {:.2} | {:.1} |", ns / 1e6, ns / bare * 100.0)?;
     }
+    Ok(())
+}
+
+fn commands(out: &mut impl Write, functions: &Functions) -> io::Result<()> {
     writeln!(out, "\n## The commands\n")?;
-    writeln!(out, "    walkprobe {} PID\n", watchers::WATCH.join(" "))?;
-    writeln!(out, "    bpftrace -e '{}'", watchers::script(functions))
+    writeln!(out, "    walkprobe {} PID", watchers::WATCH.join(" "))?;
+    for counters in [Counters::ByName, Counters::Together] {
+        let script = watchers::script(functions, counters).replace('\n', "\n    ");
+        writeln!(out, "\nbpftrace:\n\n    {script}")?;
+    }
+    Ok(())
 }
 
 /// All kinds, and at last the whole batch.
 fn kinds() -> impl Iterator<Item = (usize, &'static str, f64)> {
-    let whole = (operations::ALL.len(), "all, a batch", 1.0);
     let each = operations::ALL.iter().enumerate();
-    each.map(|(kind, operation)| (kind, operation.name, count(operation.count))).chain([whole])
+    each.map(|(kind, operation)| (kind, operation.name, count(operation.count))).chain([(
+        WHOLE,
+        "all, a batch",
+        1.0,
+    )])
 }

@@ -17,7 +17,12 @@ use super::functions::Functions;
 pub(crate) const WATCH: [&str; 5] = ["top", "--batch", "--interval", "1", "-p"];
 
 /// The settings that take turns.
-pub(crate) const ALL: [Option<Kind>; 3] = [None, Some(Kind::Walkprobe), Some(Kind::Bpftrace)];
+pub(crate) const ALL: [Option<Kind>; 4] = [
+    None,
+    Some(Kind::Walkprobe),
+    Some(Kind::Bpftrace(Counters::ByName)),
+    Some(Kind::Bpftrace(Counters::Together)),
+];
 
 /// Where the commands stand: words with spaces between them.
 const WALKPROBE_VARIABLE: &str = "WALKPROBE_BIN";
@@ -29,7 +34,16 @@ pub(crate) enum Kind {
     /// [`WATCH`].
     Walkprobe,
     /// [`script`].
-    Bpftrace,
+    Bpftrace(Counters),
+}
+
+/// Where a bpftrace script counts.
+#[derive(Clone, Copy)]
+pub(crate) enum Counters {
+    /// A number for each function, by the name of the probe: as people write it.
+    ByName,
+    /// One number for all functions: the least that can be done.
+    Together,
 }
 
 /// A running one, attached.
@@ -46,7 +60,9 @@ impl Kind {
                 let watch = WATCH.map(str::to_owned).into_iter();
                 walkprobe()?.into_iter().chain(watch).chain([pid.to_string()]).collect()
             }
-            Self::Bpftrace => [bpftrace()?, vec!["-e".to_owned(), script(functions)]].concat(),
+            Self::Bpftrace(counters) => {
+                [bpftrace()?, vec!["-e".to_owned(), script(functions, counters)]].concat()
+            }
         };
         let mut child = command(&words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("no standard output")?);
@@ -101,7 +117,7 @@ pub(crate) fn version(words: &[String]) -> Result<String> {
 }
 
 /// Counts the calls of each function, and does nothing else.
-pub(crate) fn script(functions: &Functions) -> String {
+pub(crate) fn script(functions: &Functions, counters: Counters) -> String {
     let probes: Vec<String> = functions
         .all
         .iter()
@@ -110,7 +126,12 @@ pub(crate) fn script(functions: &Functions) -> String {
             _ => format!("{mechanism}:{name}"),
         })
         .collect();
-    format!("BEGIN {{ printf(\"begin\\n\"); }} {} {{ @[probe] = count(); }}", probes.join(","))
+    let map = match counters {
+        Counters::ByName => "@[probe]",
+        Counters::Together => "@",
+    };
+    let probes = probes.join(",\n");
+    format!("BEGIN {{ printf(\"begin\\n\"); }}\n{probes} {{ {map} = count(); }}")
 }
 
 fn words(variable: &str) -> Result<Vec<String>> {

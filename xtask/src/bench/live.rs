@@ -18,6 +18,9 @@ pub(super) struct Options {
     /// A series of `cargo xtask kernels`, or the path of a bzImage with BTF
     #[arg(long, value_name = "SERIES|PATH", default_value = guest::default_series())]
     kernel: String,
+    /// How often all settings take turns
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: u32,
 }
 
 /// The path of the program that measures, and of bpftrace's folder, in the guest.
@@ -40,7 +43,8 @@ pub(super) fn run(cx: &Context, options: &Options) -> Result<(String, String)> {
     let bench = say::long_step("bench live: building", || build::harness(cx, "--bench", "live"))?;
     let kernel = guest::choose(cx, &options.kernel)?;
     let accelerator = lab.accelerator(cx, &kernel)?;
-    let mut machine = lab.machine(&kernel, accelerator, vec![BENCH.to_owned()]);
+    let mut machine =
+        lab.machine(&kernel, accelerator, vec![BENCH.to_owned(), options.rounds.to_string()]);
     MEMORY.clone_into(&mut machine.memory);
     "transparent_hugepage=always numa_balancing=disable".clone_into(&mut machine.append);
     if accelerator == Accelerator::Tcg {

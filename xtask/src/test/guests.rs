@@ -1,6 +1,6 @@
 //! The guest tests: the same program on each kernel, and at last on this machine's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -43,7 +43,9 @@ pub(super) fn run(
     native: bool,
     arguments: &[String],
 ) -> Result<()> {
-    let prepared = say::plain_step("guest tests: building", || Ok((Lab::open(cx)?, build::harness(cx, "--test", "guest")?)));
+    let prepared = say::plain_step("guest tests: building", || {
+        Ok((Lab::open(cx)?, build::harness(cx, "--test", "guest")?))
+    });
     let (lab, tests) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
