@@ -1,6 +1,6 @@
 //! What flows into a session.
 
-use crate::{event::Event, sample::Sample, track::reading::Reading};
+use crate::{census::Found, event::Event, sample::Sample, track::reading::Reading};
 
 /// One thing that the probes, or a trace, bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,17 @@ pub enum Input {
         /// The process.
         pid: u32,
     },
+    /// A process could not be read; it is tried again.
+    Unread {
+        /// The process.
+        pid: u32,
+        /// Why, in one sentence.
+        why: String,
+    },
+    /// A process is not followed any more: its map is forgotten.
+    Left(u32),
+    /// What processes come to by leaf size.
+    Census(Box<Found>),
 }
 
 impl From<Event> for Input {
@@ -42,5 +53,11 @@ impl From<Sample> for Input {
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
         Self::Reading(Box::new(reading))
+    }
+}
+
+impl From<Found> for Input {
+    fn from(found: Found) -> Self {
+        Self::Census(Box::new(found))
     }
 }
