@@ -16,7 +16,7 @@ const SHARE: u64 = 20;
 /// The longest that a step reads, in ns; a process that takes longer is paid for by a longer rest.
 const STEP: u64 = 13_000_000;
 
-/// A round over all processes begins at most this often, in ns.
+/// How often it is looked up which processes there are, in ns; a round over all of them begins at most this often.
 const ROUND: u64 = 2_000_000_000;
 
 /// The most processes whose totals are kept.
@@ -50,7 +50,10 @@ pub(super) enum Outcome {
 /// Where the turn is.
 #[derive(Debug, Default)]
 pub(super) struct Census {
+    /// The next one is the last.
     todo: Vec<u32>,
+    /// All that there were at the last look, in order.
+    listed: Vec<u32>,
     known: BTreeSet<u32>,
     left_out: usize,
     left_out_before: usize,
@@ -70,14 +73,13 @@ impl Census {
         let mut found = Found::default();
         let mut before = start;
         while self.purse > 0 {
-            let is_new_round = self.todo.is_empty();
-            if is_new_round && before < self.next_round {
-                break;
-            }
-            if is_new_round {
-                self.begin(machine, before, &mut found);
+            if before >= self.next_round {
+                self.next_round = before.saturating_add(ROUND);
+                self.list(machine, &mut found);
             } else if let Some(pid) = self.todo.pop() {
                 self.count(machine, pid, &mut found);
+            } else {
+                break;
             }
             let now = machine.now();
             self.purse = self.purse.saturating_sub_unsigned(now.saturating_sub(before).max(1));
@@ -87,23 +89,26 @@ impl Census {
         (!found.counts.is_empty() || !found.gone.is_empty()).then_some(found)
     }
 
-    fn begin(&mut self, machine: &mut impl Machine, now: u64, found: &mut Found) {
-        self.next_round = now.saturating_add(ROUND);
-        self.left_out_before = std::mem::take(&mut self.left_out);
-        let mut processes = machine.processes();
-        processes.sort_unstable();
-        let gone: Vec<u32> = self
-            .known
-            .iter()
-            .copied()
-            .filter(|pid| processes.binary_search(pid).is_err())
-            .collect();
+    /// Looks up which processes there are: new ones come first; when all have had their turn, it begins anew.
+    fn list(&mut self, machine: &mut impl Machine, found: &mut Found) {
+        let mut listed = machine.processes();
+        listed.sort_unstable();
+        let is_gone = |pid: &u32| listed.binary_search(pid).is_err();
+        let gone: Vec<u32> = self.known.iter().copied().filter(is_gone).collect();
         for pid in &gone {
             self.known.remove(pid);
         }
         found.gone.extend(gone);
-        processes.reverse();
-        self.todo = processes;
+        if self.todo.is_empty() {
+            self.left_out_before = std::mem::take(&mut self.left_out);
+            self.todo = listed.iter().rev().copied().collect();
+        } else {
+            self.todo.retain(|pid| !is_gone(pid));
+            let before = std::mem::take(&mut self.listed);
+            let is_new = |pid: &&u32| before.binary_search(pid).is_err();
+            self.todo.extend(listed.iter().filter(is_new));
+        }
+        self.listed = listed;
     }
 
     fn count(&mut self, machine: &mut impl Machine, pid: u32, found: &mut Found) {
@@ -253,6 +258,25 @@ mod tests {
         machine.processes = 2;
         let found = census.step(&mut machine).unwrap();
         assert_eq!(found, Found { counts: vec![], gone: vec![2], left_out: 1 });
+    }
+
+    #[test]
+    fn new_processes_need_not_wait_for_a_round() {
+        let mut machine = made(1000, 12_000_000);
+        let mut census = Census::default();
+        let step = |machine: &mut Made, census: &mut Census| {
+            let _ = census.step(machine);
+            machine.now += 250_000_000;
+        };
+        for _ in 0..20 {
+            step(&mut machine, &mut census);
+        }
+        assert!(machine.read.len() < 100);
+        machine.processes = 1001;
+        for _ in 0..20 {
+            step(&mut machine, &mut census);
+        }
+        assert!(machine.read.contains(&1000) && machine.read.len() < 100);
     }
 
     #[test]

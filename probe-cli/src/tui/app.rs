@@ -138,7 +138,7 @@ impl App {
             self.depth.open_vma(shown(self.held.as_ref(), &self.session));
             return Effect::Continue;
         }
-        let Some(pid) = self.processes.selected() else { return Effect::Continue };
+        let Some(pid) = self.processes.list().choose() else { return Effect::Continue };
         self.depth.open(pid);
         self.log.filter(Some(pid));
         if self.layout == Layout::Events {

@@ -35,7 +35,8 @@ fn deep(level: Level) -> App {
         Level::Processes => &[],
         Level::Process => &[Action::Down, Action::Open],
         Level::Vma => {
-            &[Action::Down, Action::Open, Action::Down, Action::Down, Action::Open, Action::Right]
+            use Action::{Down, Open, Right};
+            &[Down, Open, Down, Down, Down, Open, Right]
         }
     };
     app.make_fit(Rect::new(0, 0, 80, 24));

@@ -87,9 +87,13 @@ impl Depth {
         self.level = Level::Process;
     }
 
-    /// Opens the selected VMA.
+    /// Opens the selected VMA; where none is, the first one in view.
     pub(super) fn open_vma(&mut self, session: &Session) {
-        let vma = self.vmas.selected().and_then(|start| session.known(self.pid)?.vma_at(start));
+        if self.level != Level::Process {
+            return;
+        }
+        let vma =
+            self.vmas.list().choose().and_then(|start| session.known(self.pid)?.vma_at(start));
         if let Some(vma) = vma {
             self.one = Some(OneVma::new(vma.clone()));
             self.level = Level::Vma;

@@ -55,6 +55,14 @@ impl<K: Copy + PartialEq> List<K> {
         self.scroll();
     }
 
+    /// The selected row; where there is none, the first one in view, which is selected then.
+    pub(super) fn choose(&mut self) -> Option<K> {
+        if self.selected.is_none() {
+            self.select(self.offset);
+        }
+        self.selected
+    }
+
     /// Selects nothing.
     pub(super) fn deselect(&mut self) {
         self.selected = None;

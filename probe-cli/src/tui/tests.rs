@@ -126,8 +126,8 @@ fn the_vmas_of_a_process() {
 }
 
 /// From the table of processes to the anonymous memory of the one that has a map.
-const INTO_VMA: [Action; 5] =
-    [Action::Down, Action::Open, Action::Down, Action::Down, Action::Open];
+const INTO_VMA: [Action; 6] =
+    [Action::Down, Action::Open, Action::Down, Action::Down, Action::Down, Action::Open];
 
 #[test]
 fn one_vma() {
@@ -146,7 +146,7 @@ fn one_vma() {
     insta::assert_snapshot!("vma_operations_4000", screen(inputs(Some(4000)), &keys, 80, 24));
     keys = INTO_VMA[..2].to_vec();
     keys.extend([Action::Down; 3]);
-    keys.extend([Action::Down, Action::Down, Action::Open]);
+    keys.extend([Action::Down, Action::Down, Action::Down, Action::Open]);
     insta::assert_snapshot!("vma_hostile", screen(inputs(Some(3)), &keys, 80, 24));
 }
 

@@ -86,9 +86,6 @@ impl Vmas {
             self.list.rename(vma.start);
         }
         self.arrange();
-        if self.list.selected().is_none() {
-            self.list.select(0);
-        }
     }
 
     fn arrange(&mut self) {
