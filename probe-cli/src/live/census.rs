@@ -50,8 +50,11 @@ pub(super) enum Outcome {
 /// Where the turn is.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    /// The next one is the last.
+    /// Those whose turn is still to come in this round; the next one is the last.
     todo: Vec<u32>,
+    /// Those that are new. They take turns with the others: many that live shortly must not hold up the rest.
+    fresh: Vec<u32>,
+    is_freshs_turn: bool,
     /// All that there were at the last look, in order.
     listed: Vec<u32>,
     known: BTreeSet<u32>,
@@ -76,7 +79,7 @@ impl Census {
             if before >= self.next_round {
                 self.next_round = before.saturating_add(ROUND);
                 self.list(machine, &mut found);
-            } else if let Some(pid) = self.todo.pop() {
+            } else if let Some(pid) = self.next() {
                 self.count(machine, pid, &mut found);
             } else {
                 break;
@@ -89,7 +92,17 @@ impl Census {
         (!found.counts.is_empty() || !found.gone.is_empty()).then_some(found)
     }
 
-    /// Looks up which processes there are: new ones come first; when all have had their turn, it begins anew.
+    fn next(&mut self) -> Option<u32> {
+        self.is_freshs_turn = !self.is_freshs_turn;
+        let (first, second) = if self.is_freshs_turn {
+            (&mut self.fresh, &mut self.todo)
+        } else {
+            (&mut self.todo, &mut self.fresh)
+        };
+        first.pop().or_else(|| second.pop())
+    }
+
+    /// Looks up which processes there are: new ones need not wait; when all have had their turn, it begins anew.
     fn list(&mut self, machine: &mut impl Machine, found: &mut Found) {
         let mut listed = machine.processes();
         listed.sort_unstable();
@@ -99,14 +112,15 @@ impl Census {
             self.known.remove(pid);
         }
         found.gone.extend(gone);
+        self.fresh.clear();
         if self.todo.is_empty() {
             self.left_out_before = std::mem::take(&mut self.left_out);
             self.todo = listed.iter().rev().copied().collect();
         } else {
             self.todo.retain(|pid| !is_gone(pid));
-            let before = std::mem::take(&mut self.listed);
-            let is_new = |pid: &&u32| before.binary_search(pid).is_err();
-            self.todo.extend(listed.iter().filter(is_new));
+            // The newest first: those before them have had a look's time to be read, or have ended.
+            let is_new = |pid: &&u32| self.listed.binary_search(pid).is_err();
+            self.fresh.extend(listed.iter().filter(is_new));
         }
         self.listed = listed;
     }
@@ -277,6 +291,18 @@ mod tests {
             step(&mut machine, &mut census);
         }
         assert!(machine.read.contains(&1000) && machine.read.len() < 100);
+    }
+
+    #[test]
+    fn the_old_are_read_however_many_new_ones_there_are() {
+        let mut machine = made(10, 12_000_000);
+        let mut census = Census::default();
+        for _ in 0..100 {
+            let _ = census.step(&mut machine);
+            machine.now += 250_000_000;
+            machine.processes += 10;
+        }
+        assert!((2..10).all(|pid| machine.read.contains(&pid)));
     }
 
     #[test]
