@@ -1,6 +1,6 @@
 //! What flows into a session.
 
-use crate::{event::Event, sample::Sample, track::reading::Reading};
+use crate::{census::Found, event::Event, sample::Sample, track::reading::Reading};
 
 /// One thing that the probes, or a trace, bring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,21 @@ pub enum Input {
         /// The process.
         pid: u32,
     },
+    /// A process could not be read; it is tried again.
+    Unread {
+        /// The process.
+        pid: u32,
+        /// Why, in one sentence.
+        why: String,
+    },
+    /// A process is not followed any more: its map is forgotten.
+    Left(u32),
+    /// What processes come to by leaf size.
+    Census(Box<Found>),
 }
 
 impl Input {
-    /// When it was, in ns of `CLOCK_MONOTONIC`.
+    /// When it was, in ns of `CLOCK_MONOTONIC`; 0 for what has no time.
     #[must_use]
     pub fn time(&self) -> u64 {
         match self {
@@ -36,6 +47,7 @@ impl Input {
             Self::Sample(sample) => sample.time,
             Self::Reading(reading) => reading.time,
             Self::Lost { time, .. } | Self::Gone { time, .. } => *time,
+            Self::Unread { .. } | Self::Left(_) | Self::Census(_) => 0,
         }
     }
 }
@@ -55,5 +67,11 @@ impl From<Sample> for Input {
 impl From<Reading> for Input {
     fn from(reading: Reading) -> Self {
         Self::Reading(Box::new(reading))
+    }
+}
+
+impl From<Found> for Input {
+    fn from(found: Found) -> Self {
+        Self::Census(Box::new(found))
     }
 }

@@ -4,6 +4,7 @@
 //! Data flows one way: kernel → records → [`event::Event`] → [`session::Session`] → views.
 //! `ARCHITECTURE.md` has the picture.
 
+pub mod census;
 pub mod change;
 pub mod cli;
 pub mod clock;

@@ -4,11 +4,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+mod followed;
+
 use probe_common::probe::{Family, PROBES, Probe};
 
+use self::followed::Followed;
+pub use self::followed::Watch;
 use crate::{
+    census::Census,
     event::Event,
     input::Input,
+    model::sizes::Sizes,
     sample::{ProcessSample, Sample},
     track::map::Tracked,
 };
@@ -24,7 +30,9 @@ pub struct Session {
     log: VecDeque<Event>,
     events: u64,
     events_per_second: f64,
-    maps: BTreeMap<u32, Tracked>,
+    followed: Followed,
+    census: Census,
+    now: u64,
 }
 
 /// One process.
@@ -133,31 +141,71 @@ impl Session {
             Input::Event(event) => self.event(event),
             Input::Sample(sample) => self.sample(*sample),
             Input::Reading(reading) => {
-                let map = self.maps.entry(reading.pid).or_insert_with(|| Tracked::new(reading.pid));
-                map.read(&reading);
+                self.passed(reading.time.saturating_add(reading.duration));
+                self.followed.read(&reading);
             }
             Input::Lost { time, number } => {
-                self.maps.values_mut().for_each(|map| map.lost(time, number));
+                self.passed(time);
+                self.followed.maps.values_mut().for_each(|map| map.lost(time, number));
             }
             Input::Gone { time, pid } => {
-                if let Some(map) = self.maps.get_mut(&pid) {
-                    map.gone(time);
-                }
+                self.passed(time);
+                self.followed.gone(time, pid);
+            }
+            Input::Unread { pid, why } => self.followed.unread(pid, why),
+            Input::Left(pid) => self.followed.forget(pid),
+            Input::Census(found) => {
+                found.counts.iter().for_each(|count| self.passed(count.time));
+                self.census.take(*found);
             }
         }
+    }
+
+    /// The latest time that anything came with, in ns of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn passed(&mut self, time: u64) {
+        self.now = self.now.max(time);
     }
 
     /// The maps that are kept up to date, by PID.
     #[must_use]
     pub fn maps(&self) -> &BTreeMap<u32, Tracked> {
-        &self.maps
+        &self.followed.maps
+    }
+
+    /// The map of a process; when it has ended, the last one before that.
+    #[must_use]
+    pub fn known(&self, pid: u32) -> Option<&Tracked> {
+        self.followed.known(pid)
+    }
+
+    /// How a process is followed, if anybody tried.
+    #[must_use]
+    pub fn watch(&self, pid: u32) -> Option<&Watch> {
+        self.followed.watches.get(&pid)
+    }
+
+    /// The totals of all processes, where they are read in turn.
+    #[must_use]
+    pub fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// What a process comes to by leaf size: from its map, else as it was counted last.
+    #[must_use]
+    pub fn sizes(&self, pid: u32) -> Option<Sizes> {
+        let counted = || self.census.get(pid).map(|count| count.sizes);
+        self.known(pid).map(followed::sizes).or_else(counted)
     }
 
     /// Takes in one event.
     pub fn event(&mut self, event: Event) {
-        for (_, map) in self.maps.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
-            map.event(&event);
-        }
+        self.passed(event.end());
+        self.followed.event(&event);
         if self.log.len() == LOG_LEN {
             self.log.pop_front();
         }
@@ -167,6 +215,7 @@ impl Session {
 
     /// Takes in what the kernel side has counted; rates are those since the sample before.
     pub fn sample(&mut self, sample: Sample) {
+        self.passed(sample.time);
         let before = self.last.as_ref();
         let seconds = before.map_or(0.0, |before| seconds_between(before.time, sample.time));
         let per_second = |now: u64, then: u64| {

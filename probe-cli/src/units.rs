@@ -18,6 +18,31 @@ pub fn bytes(size: u64) -> String {
     }
 }
 
+/// The same in at most five cells: without the decimal where there are three digits before it.
+#[must_use]
+pub fn short_bytes(size: u64) -> String {
+    let text = bytes(size);
+    match text.split_once('.') {
+        Some((whole, rest)) if whole.len() > 2 => {
+            format!("{whole}{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        _ => text,
+    }
+}
+
+/// How long ago something was, in at most four cells: `0.3s`, `12s`, `5m`, `3h`, `9d`.
+#[must_use]
+pub fn age(ns: u64) -> String {
+    let tenths = ns / 100_000_000;
+    match tenths / 10 {
+        0..10 => format!("{}.{}s", tenths / 10, tenths % 10),
+        seconds @ 10..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86400),
+    }
+}
+
 /// A duration in ns with three significant digits: `950ns`, `1.23µs`, `45.6ms`, `7.00s`.
 #[must_use]
 pub fn duration(ns: u64) -> String {
@@ -74,7 +99,7 @@ fn three_digits(value: f64, unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, rate, seconds_since};
+    use super::{age, bytes, count, duration, rate, seconds_since, short_bytes};
 
     #[test]
     fn time_is_seconds_since_the_start() {
@@ -96,6 +121,29 @@ mod tests {
         ] {
             assert_eq!(bytes(size), text);
         }
+    }
+
+    #[test]
+    fn short_sizes() {
+        for (size, text) in [
+            (1023, "1023"),
+            (3 << 29, "1.5G"),
+            ((99 << 20) + 900_000, "99.8M"),
+            ((100 << 20) + 900_000, "100M"),
+            ((1024 << 20) - 1, "1023M"),
+        ] {
+            assert_eq!(short_bytes(size), text);
+        }
+    }
+
+    #[test]
+    fn ages() {
+        for (seconds, text) in
+            [(0, "0.0s"), (9, "9.0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")]
+        {
+            assert_eq!(age(seconds * 1_000_000_000), text);
+        }
+        assert_eq!(age(1_290_000_000), "1.2s");
     }
 
     #[test]

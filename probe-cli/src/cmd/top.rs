@@ -19,7 +19,7 @@ use crate::{
     plan::{Report, report},
     probe::{RING_BYTES, Settings},
     stop::Stop,
-    tui::{self, Feed, Info, Input},
+    tui::{self, Feed, Info, Input, Request, Scope},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -69,9 +69,21 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         attached: live.report().attached(),
         wanted: live.report().probes.len(),
         start: clock::monotonic(),
+        scope: if targets.is_empty() { Scope::All } else { Scope::Chosen },
+        is_blind: false,
     };
-    let collector = Collector::new(live, Reader::open(), &pids(&targets), TICK);
-    let feed = Box::new(LiveFeed { collector, interval: args.interval, due: Instant::now() });
+    let mut collector = Collector::new(live, Reader::open(), &pids(&targets), TICK);
+    if targets.is_empty() {
+        collector = collector.with_census();
+    }
+    let info = Info { is_blind: collector.is_blind(), ..info };
+    let feed = Box::new(LiveFeed {
+        collector,
+        interval: args.interval,
+        due: Instant::now(),
+        opened: None,
+        answers: Vec::new(),
+    });
     if args.batch {
         let out = std::io::stdout().lock();
         tui::batch(feed, &info, args.frames, args.interval, &stop, out)?;
@@ -121,11 +133,24 @@ struct LiveFeed {
     collector: Collector,
     interval: Duration,
     due: Instant,
+    /// The one process that the view has open; at most one is followed at once.
+    opened: Option<u32>,
+    answers: Vec<Input>,
 }
 
 impl Feed for LiveFeed {
+    fn ask(&mut self, request: Request) {
+        if let Some(before) = self.opened.take() {
+            self.collector.unwatch(before, |input| self.answers.push(input));
+        }
+        if let Request::Watch(pid) = request {
+            self.collector.watch(pid);
+            self.opened = Some(pid);
+        }
+    }
+
     fn poll(&mut self, timeout: Duration) -> anyhow::Result<Vec<Input>> {
-        let mut inputs = Vec::new();
+        let mut inputs = std::mem::take(&mut self.answers);
         let until_due = self.due.saturating_duration_since(Instant::now());
         self.collector.poll(timeout.min(until_due), |input| inputs.push(input))?;
         if Instant::now() >= self.due {

@@ -7,7 +7,11 @@ use std::{
 
 use probe_common::probe::Probe;
 
-use super::{reader::Reader, turn::Turn};
+use super::{
+    census::{Census, Running},
+    reader::Reader,
+    turn::Turn,
+};
 use crate::{
     clock,
     input::Input,
@@ -39,9 +43,11 @@ pub struct Collector {
     tick: Duration,
     due: Instant,
     lost: u64,
-    /// The changes of leaves, beside faults, are no events on this kernel.
+    /// The changes of leaves, beside faults, are no events: this kernel does not tell them, or nobody asked.
     is_blind: bool,
     takes_turns: bool,
+    /// Where all processes are counted.
+    census: Option<Census>,
 }
 
 /// A process whose map is kept up to date.
@@ -67,6 +73,7 @@ impl Collector {
             lost: 0,
             is_blind,
             takes_turns: true,
+            census: None,
         };
         for &pid in pids {
             collector.watch(pid);
@@ -81,12 +88,26 @@ impl Collector {
         self
     }
 
+    /// Counts all processes by leaf size too, in turn.
+    #[must_use]
+    pub fn with_census(self) -> Self {
+        Self { census: Some(Census::default()), ..self }
+    }
+
     /// Keeps one more up to date.
-    fn watch(&mut self, pid: u32) {
+    pub fn watch(&mut self, pid: u32) {
         let mut wanted = Wanted::default();
         wanted.everything();
         let rest = Instant::now();
         self.watched.insert(pid, Watched { wanted, turn: Turn::default(), rest, has_ended: false });
+    }
+
+    /// Follows a process no more.
+    pub fn unwatch(&mut self, pid: u32, mut take: impl FnMut(Input)) {
+        if self.watched.remove(&pid).is_some() {
+            self.reader.forget(pid);
+            take(Input::Left(pid));
+        }
     }
 
     /// Which probes are attached, and why others are not.
@@ -163,6 +184,11 @@ impl Collector {
         for pid in pids {
             self.read(pid, why, &mut take);
         }
+        if let Some(census) = &mut self.census
+            && let Some(found) = census.step(&mut Running(&mut self.reader))
+        {
+            take(found.into());
+        }
         self.due = Instant::now() + self.tick;
         Ok(())
     }
@@ -214,7 +240,9 @@ impl Collector {
                 if reading.torn > 0 {
                     mark_again(&mut watched.wanted, &reading);
                 }
-                watched.rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
+                // A short reading of what is marked does not end the rest after a long one.
+                let rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
+                watched.rest = watched.rest.max(rest);
                 take(reading.into());
                 Some(duration)
             }
@@ -229,6 +257,7 @@ impl Collector {
             Err(error) => {
                 log::debug!("process {pid} is read again at the next tick: {error}");
                 watched.wanted.everything();
+                take(Input::Unread { pid, why: error.to_string() });
                 None
             }
         }

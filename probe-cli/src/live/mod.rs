@@ -1,5 +1,6 @@
 //! Running processes: read once, and read again as events tell.
 
+pub mod census;
 pub mod collector;
 pub mod reader;
 pub mod source;

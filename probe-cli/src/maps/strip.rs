@@ -31,7 +31,7 @@ impl Shown {
 /// In O(runs + cells).
 #[must_use]
 pub fn tones(map: &LeafMap, cells: usize) -> Vec<Tone> {
-    let slices = Slices::new(map, cells);
+    let slices = Slices::new(&map.vma().range(), cells);
     let mut tones = Vec::with_capacity(slices.cells);
     let mut bytes = [0; TONES];
     let mut slice = slices.at(0);
@@ -51,30 +51,47 @@ pub fn tones(map: &LeafMap, cells: usize) -> Vec<Tone> {
 /// The addresses that a cell stands for; see [`tones`].
 #[must_use]
 pub fn slice(map: &LeafMap, cells: usize, cell: usize) -> Range<u64> {
-    Slices::new(map, cells).at(cell)
+    Slices::new(&map.vma().range(), cells).at(cell)
 }
 
-/// A VMA cut into slices.
-struct Slices {
+/// A range of whole base pages cut into slices, which have the same number of pages, or one more or less.
+#[derive(Clone, Debug)]
+pub(crate) struct Slices {
     start: u64,
     pages: u64,
     cells: usize,
 }
 
 impl Slices {
-    fn new(map: &LeafMap, cells: usize) -> Self {
-        let pages = map.vma().bytes() >> LeafSize::BASE.shift();
+    /// At most `cells` of them, and never more than the range has base pages.
+    pub(crate) fn new(range: &Range<u64>, cells: usize) -> Self {
+        let pages = (range.end - range.start) >> LeafSize::BASE.shift();
         let cells = usize::try_from(pages).unwrap_or(usize::MAX).min(cells);
-        Self { start: map.vma().start, pages, cells }
+        Self { start: range.start, pages, cells }
     }
 
-    fn at(&self, cell: usize) -> Range<u64> {
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.cells
+    }
+
+    /// The addresses of one.
+    pub(crate) fn at(&self, cell: usize) -> Range<u64> {
         self.border(cell)..self.border(cell + 1)
+    }
+
+    /// The one that an address lies in; of those outside of the range, the nearest.
+    pub(crate) fn of(&self, address: u64) -> usize {
+        let page = address.saturating_sub(self.start) >> LeafSize::BASE.shift();
+        // The last cell that begins at the page or before it: `border` rounds down.
+        let cell = (u128::from(page) + 1) * self.cells as u128;
+        let cell = cell.div_ceil(u128::from(self.pages.max(1))).saturating_sub(1);
+        usize::try_from(cell).unwrap_or(usize::MAX).min(self.cells.saturating_sub(1))
     }
 
     fn border(&self, cell: usize) -> u64 {
         let pages = u128::from(self.pages) * cell as u128 / self.cells.max(1) as u128;
-        // Not beyond the end of the VMA; the slice after the last one is empty.
+        // Not beyond the end of the range; the slice after the last one is empty.
         let pages = u64::try_from(pages).unwrap_or(u64::MAX).min(self.pages);
         self.start + (pages << LeafSize::BASE.shift())
     }
@@ -111,7 +128,7 @@ const fn glyph(tone: Tone, look: Look) -> char {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Shown, legend, slice, strip, tones};
+    use super::{Shown, Slices, legend, slice, strip, tones};
     use crate::{
         maps::{Look, tone::Tone},
         model::{
@@ -142,6 +159,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn each_page_is_in_its_slice(start in 0_u64..100, pages in 1_u64..500, cells in 1_usize..90) {
+            let slices = Slices::new(&(start << 12..(start + pages) << 12), cells);
+            for page in start..start + pages {
+                let address = (page << 12) + 17;
+                prop_assert!(slices.at(slices.of(address)).contains(&address));
+            }
+            prop_assert_eq!(slices.of(0), 0);
+            prop_assert_eq!(slices.of(u64::MAX), slices.len() - 1);
+        }
+
         #[test]
         fn one_pass_is_the_same_as_a_walk_for_each_cell(set in any_set(), cells in 1_usize..40) {
             for map in set.maps() {

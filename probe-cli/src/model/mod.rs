@@ -10,6 +10,7 @@ pub mod diff;
 pub mod leaf;
 pub mod map;
 pub mod set;
+pub mod sizes;
 pub mod statistics;
 pub mod vma;
 pub mod walk;

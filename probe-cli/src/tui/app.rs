@@ -3,15 +3,16 @@
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    Info, Options,
-    feed::Input,
+    Info, Options, Scope,
+    depth::{Depth, Level},
+    feed::{Input, Request},
     header::{self, Facts},
     help::Help,
     hints,
     keys::Action,
     log::Log,
+    order::Order,
     processes::Processes,
-    rows::Order,
     screen::{Areas, Layout, too_small},
     theme::Theme,
 };
@@ -23,6 +24,8 @@ use crate::session::Session;
 pub(super) enum Effect {
     /// Go on.
     Continue,
+    /// Ask this of the feed.
+    Ask(Request),
     /// End the view.
     Quit,
 }
@@ -39,6 +42,7 @@ pub(super) struct App {
     layout: Layout,
     areas: Areas,
     processes: Processes,
+    depth: Depth,
     log: Log,
     help: Help,
 }
@@ -55,6 +59,7 @@ impl App {
             layout: Layout::default(),
             areas: Areas::default(),
             processes: Processes::default(),
+            depth: Depth::default(),
             log: Log::default(),
             help: Help::default(),
         }
@@ -80,20 +85,26 @@ impl App {
             Action::Quit => return Effect::Quit,
             Action::Help => self.help.toggle(),
             Action::Pause => self.pause(),
-            Action::Layout => self.layout = self.layout.next(),
-            Action::Back => self.back(),
-            Action::Up => self.step(-1),
-            Action::Down => self.step(1),
-            Action::PageUp => self.page(-1),
-            Action::PageDown => self.page(1),
-            Action::First => self.first(),
-            Action::Last => self.last(),
-            Action::Open => self.open(),
-            Action::SortLeft => self.processes.sort(Order::left),
-            Action::SortRight => self.processes.sort(Order::right),
-            Action::Reverse => self.processes.sort(Order::reverse),
+            Action::Layout => self.layout = self.depth.layout(self.layout),
+            Action::Back => return self.back(),
+            Action::Open => return self.open(),
+            Action::Up => self.move_by(action, -1, false),
+            Action::Down => self.move_by(action, 1, false),
+            Action::PageUp => self.move_by(action, -1, true),
+            Action::PageDown => self.move_by(action, 1, true),
+            Action::First => self.move_by(action, i16::MIN, false),
+            Action::Last => self.move_by(action, i16::MAX, false),
+            Action::SortLeft if self.is_table() => self.processes.sort(Order::left),
+            Action::SortRight if self.is_table() => self.processes.sort(Order::right),
+            Action::Reverse if self.is_table() => self.processes.sort(Order::reverse),
+            action => self.deeper(action),
         }
         Effect::Continue
+    }
+
+    /// The table of processes is what is open.
+    fn is_table(&self) -> bool {
+        self.depth.level() == Level::Processes
     }
 
     fn pause(&mut self) {
@@ -104,54 +115,72 @@ impl App {
         }
     }
 
-    fn back(&mut self) {
+    fn back(&mut self) -> Effect {
         if self.help.is_open() {
             self.help.toggle();
-        } else if self.log.filtered().is_some() {
-            self.log.filter(None);
-        } else {
-            self.processes.deselect();
-        }
-    }
-
-    fn open(&mut self) {
-        if let Some(pid) = self.processes.selected() {
-            self.log.filter(Some(pid));
-            if self.areas.log.is_empty() {
-                self.layout = Layout::Events;
+        } else if let Some(pid) = self.depth.process() {
+            self.depth.back();
+            if self.is_table() {
+                self.log.filter(None);
+                return self.ask(Request::Unwatch(pid));
             }
+        } else {
+            self.processes.list().deselect();
+        }
+        Effect::Continue
+    }
+
+    fn open(&mut self) -> Effect {
+        if self.help.is_open() {
+            return Effect::Continue;
+        }
+        if !self.is_table() {
+            self.depth.open_vma(shown(self.held.as_ref(), &self.session));
+            return Effect::Continue;
+        }
+        let Some(pid) = self.processes.list().choose() else { return Effect::Continue };
+        self.depth.open(pid);
+        self.log.filter(Some(pid));
+        if self.layout == Layout::Events {
+            self.layout = Layout::Both;
+        }
+        self.ask(Request::Watch(pid))
+    }
+
+    /// Only where all processes are watched: those that were chosen are followed in any case. PID 0 is none.
+    fn ask(&self, request: Request) -> Effect {
+        match request {
+            Request::Watch(0) | Request::Unwatch(0) => Effect::Continue,
+            _ if self.info.scope == Scope::Chosen => Effect::Continue,
+            request => Effect::Ask(request),
         }
     }
 
-    fn step(&mut self, rows: i16) {
-        match self.moves() {
-            Moves::Help => self.help.step(rows),
-            Moves::Log => self.log.step(shown(self.held.as_ref(), &self.session), rows.into()),
-            Moves::Processes => self.processes.step(rows.into()),
+    /// Moves what is in front: by rows, or by pages.
+    fn move_by(&mut self, action: Action, by: i16, pages: bool) {
+        let moves = self.moves();
+        let session = shown(self.held.as_ref(), &self.session);
+        let list = self.processes.list();
+        match moves {
+            Moves::Help if pages => self.help.page(by),
+            Moves::Help => self.help.step(by),
+            Moves::Log if pages => self.log.page(session, by.into()),
+            Moves::Log if action == Action::First => self.log.first(session),
+            Moves::Log if action == Action::Last => self.log.follow(),
+            Moves::Log => self.log.step(session, by.into()),
+            Moves::Depth => self.deeper(action),
+            Moves::Processes if pages => list.page(by.into()),
+            Moves::Processes if action == Action::First => list.select(0),
+            Moves::Processes if action == Action::Last => list.select(usize::MAX),
+            Moves::Processes => list.step(by.into()),
         }
     }
 
-    fn page(&mut self, pages: i16) {
-        match self.moves() {
-            Moves::Help => self.help.page(pages),
-            Moves::Log => self.log.page(shown(self.held.as_ref(), &self.session), pages.into()),
-            Moves::Processes => self.processes.page(pages.into()),
-        }
-    }
-
-    fn first(&mut self) {
-        match self.moves() {
-            Moves::Help => self.help.step(i16::MIN),
-            Moves::Log => self.log.first(shown(self.held.as_ref(), &self.session)),
-            Moves::Processes => self.processes.select(0),
-        }
-    }
-
-    fn last(&mut self) {
-        match self.moves() {
-            Moves::Help => self.help.step(i16::MAX),
-            Moves::Log => self.log.follow(),
-            Moves::Processes => self.processes.select(usize::MAX),
+    /// Does what a key asks for below the table of processes.
+    fn deeper(&mut self, action: Action) {
+        if !self.help.is_open() {
+            let session = shown(self.held.as_ref(), &self.session);
+            self.depth.act(action, session, &self.info);
         }
     }
 
@@ -160,6 +189,7 @@ impl App {
         match self.layout {
             _ if self.help.is_open() => Moves::Help,
             Layout::Events => Moves::Log,
+            _ if !self.is_table() => Moves::Depth,
             Layout::Both | Layout::Processes => Moves::Processes,
         }
     }
@@ -179,8 +209,10 @@ impl App {
     /// Gives every widget its room; call it before [`Self::render`].
     pub(super) fn make_fit(&mut self, screen: Rect) {
         let header = self.header(screen.width).len();
-        self.areas = Areas::share(screen, header, self.layout);
-        self.processes.make_fit(self.areas.processes);
+        self.areas = Areas::share(screen, header, self.depth.areas(self.layout));
+        self.processes.make_fit(self.areas.table);
+        let session = shown(self.held.as_ref(), &self.session);
+        self.depth.make_fit(session, self.areas.table);
         self.log.make_fit(self.areas.log);
         self.help.make_fit(screen);
     }
@@ -193,12 +225,17 @@ impl App {
             }
             return;
         }
-        let Areas { header, processes, log, hints } = self.areas;
+        let Areas { header, table, log, hints } = self.areas;
         let session = shown(self.held.as_ref(), &self.session);
         header::render(&self.header(header.width), header, buffer);
-        self.processes.render(self.theme, processes, buffer);
+        if self.is_table() {
+            self.processes.render(self.theme, table, buffer);
+        } else if !table.is_empty() {
+            let is_held = self.held.is_some();
+            self.depth.render(session, &self.info, is_held, self.theme, buffer);
+        }
         self.log.render(session, self.info.start, self.theme, log, buffer);
-        hints::render(self.theme, hints, buffer);
+        hints::render(self.theme, self.depth.keys(), hints, buffer);
         self.help.render(self.theme, screen, buffer);
     }
 }
@@ -207,6 +244,8 @@ enum Moves {
     Help,
     Log,
     Processes,
+    /// What is open below them.
+    Depth,
 }
 
 /// What is to be seen: the session, or, while the view is paused, what it was then.
@@ -215,91 +254,5 @@ fn shown<'a>(held: Option<&'a Session>, session: &'a Session) -> &'a Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{App, Effect};
-    use crate::tui::{
-        Input, Options, fixture,
-        keys::{Action, BINDINGS},
-    };
-    use ratatui::layout::Rect;
-
-    /// A view in which every key has something to change.
-    fn busy() -> App {
-        let mut app = App::new(fixture::info(), Options::default());
-        for input in fixture::busy(100) {
-            app.take(input);
-        }
-        app.make_fit(Rect::new(0, 0, 80, 24));
-        for action in [Action::PageDown, Action::PageDown, Action::PageDown] {
-            assert_eq!(app.act(action), Effect::Continue);
-        }
-        app
-    }
-
-    #[test]
-    fn every_key_does_something() {
-        for binding in BINDINGS {
-            let mut app = busy();
-            let before = format!("{app:?}");
-            let effect = app.act(binding.action);
-            let changed = format!("{app:?}") != before;
-            assert_eq!(effect == Effect::Quit, binding.action == Action::Quit);
-            assert!(changed || effect == Effect::Quit, "{binding:?}");
-        }
-    }
-
-    #[test]
-    fn the_keys_for_moving_move_what_is_in_front() {
-        for moving in [Action::Down, Action::PageDown, Action::Last, Action::Up, Action::First] {
-            let mut app = busy();
-            let _ = app.act(Action::Help);
-            let before = format!("{:?}{:?}", app.processes, app.log);
-            let _ = app.act(moving);
-            assert_eq!(format!("{:?}{:?}", app.processes, app.log), before);
-        }
-    }
-
-    #[test]
-    fn escape_goes_back_one_thing_at_a_time() {
-        let mut app = busy();
-        for action in [Action::Open, Action::Help] {
-            let _ = app.act(action);
-        }
-        let state = |app: &App| {
-            (app.help.is_open(), app.log.filtered().is_some(), app.processes.selected().is_some())
-        };
-        assert_eq!(state(&app), (true, true, true));
-        let mut states = Vec::new();
-        for _ in 0..3 {
-            let _ = app.act(Action::Back);
-            states.push(state(&app));
-        }
-        assert_eq!(states, [(false, true, true), (false, false, true), (false, false, false)]);
-    }
-
-    #[test]
-    fn a_paused_view_holds_still_and_counts() {
-        let mut app = busy();
-        let _ = app.act(Action::Pause);
-        let held = format!("{:?}", app.processes);
-        for input in fixture::busy(3) {
-            app.take(input);
-        }
-        app.take(Input::Event(fixture::split(1, 2)));
-        assert_eq!(format!("{:?}", app.processes), held);
-        let text: String = app.header(200).iter().map(ToString::to_string).collect();
-        assert!(text.contains("PAUSED"), "{text}");
-        let _ = app.act(Action::Pause);
-        assert_eq!(app.processes.position().1, 3);
-    }
-
-    #[test]
-    fn opening_without_a_log_in_view_shows_it() {
-        let mut app = busy();
-        let _ = app.act(Action::Layout);
-        app.make_fit(Rect::new(0, 0, 80, 24));
-        let _ = app.act(Action::Open);
-        app.make_fit(Rect::new(0, 0, 80, 24));
-        assert!(!app.areas.log.is_empty());
-    }
-}
+#[path = "app_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! The view as plain text, frame after frame.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     time::{Duration, Instant},
 };
@@ -13,12 +14,18 @@ use super::{
     feed::PATIENCE,
     header::{self, Facts},
     log,
+    order::{Heading as _, Order},
     own::OwnCost,
     processes,
-    rows::{Column, Order, Row},
+    rows::{Column, Row, rows},
 };
-use crate::text::fit;
-use crate::{session::Session, stop::Stop};
+use crate::{
+    maps::history,
+    session::Session,
+    stop::Stop,
+    text::{fit, plain},
+    track::map::Tracked,
+};
 
 /// Wide enough for every column, and for most details of an event.
 const WIDTH: u16 = 160;
@@ -44,7 +51,7 @@ pub fn batch(
     let mut own = OwnCost::start();
     let mut samples = 0_u64;
     let mut printed = 0_u64;
-    let mut events = 0;
+    let mut since = Since::default();
     let mut due = Instant::now() + interval;
     while frames.is_none_or(|frames| printed < frames) && !stop.requested() {
         let wait = due.saturating_duration_since(Instant::now()).min(PATIENCE);
@@ -56,27 +63,44 @@ pub fn batch(
         if samples < 2 || Instant::now() < due {
             continue;
         }
-        match frame(&session, info, own.share(), events, printed > 0, &mut out) {
+        match frame(&session, info, own.share(), &since, printed > 0, &mut out) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write a frame")?,
         }
         printed += 1;
-        events = session.events();
+        since = Since::now(&session);
         due = Instant::now() + interval;
     }
     Ok(())
 }
 
-/// One frame: the header, the table, and the last of the events that are new since `since`.
+/// What has been printed before.
+#[derive(Default)]
+struct Since {
+    events: u64,
+    /// The last operation on each map.
+    operations: BTreeMap<u32, u64>,
+}
+
+impl Since {
+    fn now(session: &Session) -> Self {
+        let last = |map: &Tracked| map.transactions().back().map_or(0, |last| last.number);
+        let operations = session.maps().iter().map(|(&pid, map)| (pid, last(map)));
+        Self { events: session.events(), operations: operations.collect() }
+    }
+}
+
+/// One frame: the header, the table, the last of the events that are new, and the last of the operations on each
+/// map that is followed.
 fn frame(
     session: &Session,
     info: &Info,
     own: Option<f64>,
-    since: u64,
+    since: &Since,
     apart: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let mut rows: Vec<Row> = session.processes().values().map(Row::from).collect();
+    let mut rows = rows(session);
     let order = Order::default();
     order.sort(&mut rows);
     let position = (None, rows.len());
@@ -89,13 +113,17 @@ fn frame(
     lines.extend(header::plain(facts, WIDTH));
     lines.push(String::new());
     lines.extend(table(&rows, order));
-    lines.extend(news(session, info.start, since));
+    lines.extend(news(session, info.start, since.events));
+    for (pid, map) in session.maps() {
+        let since = since.operations.get(pid).copied().unwrap_or(0);
+        lines.extend(operations(map, info.start, since));
+    }
     lines.push(String::new());
     out.write_all(lines.join("\n").as_bytes())?;
     out.flush()
 }
 
-fn table(rows: &[Row], order: Order) -> Vec<String> {
+fn table(rows: &[Row], order: Order<Column>) -> Vec<String> {
     let widths = processes::widths(rows, order, WIDTH);
     let line = |cell: &dyn Fn(Column) -> String| {
         let cells = places(&widths).map(|(i, _, width)| {
@@ -122,6 +150,20 @@ fn news(session: &Session, start: u64, since: u64) -> Vec<String> {
     }
     let count = session.events() - since;
     last.push(format!("\nevents since the last frame: {count}; the last {}:", last.len()));
+    last.reverse();
+    last
+}
+
+/// What was done to a map; nothing when nothing was.
+fn operations(map: &Tracked, start: u64, since: u64) -> Vec<String> {
+    let new = map.transactions().iter().rev().take_while(|operation| operation.number > since);
+    let mut last: Vec<_> = new
+        .take(EVENTS)
+        .map(|operation| plain(&history::line(operation, map.pid(), start)))
+        .collect();
+    let Some(newest) = map.transactions().back().filter(|_| !last.is_empty()) else { return last };
+    let (count, pid, comm) = (newest.number - since, map.pid(), plain(map.comm()));
+    last.push(format!("\noperations on {pid} {comm}: {count}; the last {}:", last.len()));
     last.reverse();
     last
 }
@@ -155,6 +197,17 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn followed_maps_tell_their_sizes_and_operations() {
+        let mut first = vec![fixture::map(Some(2)).into()];
+        first.extend(fixture::busy(2));
+        let polls = vec![first, fixture::changes(20), fixture::changes(0)];
+        let feed = Box::new(Script::new(polls));
+        let mut out = Vec::new();
+        batch(feed, &fixture::info(), Some(3), Duration::ZERO, &Stop::default(), &mut out).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where events and samples come from, and the thread that brings them.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+    sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -17,6 +17,20 @@ pub trait Feed {
     /// # Errors
     /// When nothing more can come; the view ends with this error.
     fn poll(&mut self, timeout: Duration) -> Result<Vec<Input>>;
+
+    /// Does what the view asks for, as far as it can.
+    fn ask(&mut self, request: Request) {
+        let _ = request;
+    }
+}
+
+/// What the view asks of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Follow the map of a process.
+    Watch(u32),
+    /// Follow it no more.
+    Unwatch(u32),
 }
 
 /// The longest that a feed is asked to wait, so that the thread notices the end of the view.
@@ -35,6 +49,7 @@ const CHUNK: usize = 256;
 /// The receiving end of a feed that runs in a thread of its own.
 pub(super) struct Pump {
     batches: Receiver<Vec<Input>>,
+    requests: Sender<Request>,
     current: std::vec::IntoIter<Input>,
     thread: JoinHandle<Result<()>>,
 }
@@ -54,11 +69,18 @@ impl Pump {
     /// Starts the thread.
     pub(super) fn start(feed: Box<dyn Feed + Send>) -> Result<Self> {
         let (sender, batches) = sync_channel(BATCHES);
+        let (requests, asked) = channel();
         let thread = std::thread::Builder::new()
             .name("feed".to_owned())
-            .spawn(move || carry(feed, &sender))
+            .spawn(move || carry(feed, &sender, &asked))
             .context("cannot start the thread that reads the events")?;
-        Ok(Self { batches, current: Vec::new().into_iter(), thread })
+        Ok(Self { batches, requests, current: Vec::new().into_iter(), thread })
+    }
+
+    /// Asks something of the feed, which hears of it when it has polled.
+    pub(super) fn ask(&self, request: Request) {
+        // A feed that has ended shows when the pump is drained.
+        let _ = self.requests.send(request);
     }
 
     /// Hands what has arrived to `take`, for at most `budget`.
@@ -90,9 +112,16 @@ impl Pump {
 }
 
 /// Carries batches from the feed to the channel until either end closes.
-fn carry(mut feed: Box<dyn Feed + Send>, sender: &SyncSender<Vec<Input>>) -> Result<()> {
+fn carry(
+    mut feed: Box<dyn Feed + Send>,
+    sender: &SyncSender<Vec<Input>>,
+    asked: &Receiver<Request>,
+) -> Result<()> {
     let mut gathered = Vec::new();
     loop {
+        for request in asked.try_iter() {
+            feed.ask(request);
+        }
         let polled = feed.poll(PATIENCE);
         let end = match polled {
             Ok(inputs) => {
@@ -123,7 +152,7 @@ fn carry(mut feed: Box<dyn Feed + Send>, sender: &SyncSender<Vec<Input>>) -> Res
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{GATHERED, Input, Left, Pump};
+    use super::{GATHERED, Input, Left, Pump, Request};
     use crate::{
         sample::Sample,
         tui::{
@@ -143,6 +172,37 @@ mod tests {
             assert!(frame.elapsed() < Duration::from_millis(100), "{:?}", frame.elapsed());
             assert!(started.elapsed() < Duration::from_mins(1));
         }
+        pump.finish().unwrap();
+    }
+
+    /// Brings back what it is asked for.
+    struct Echo(Vec<Input>);
+
+    impl Feed for Echo {
+        fn poll(&mut self, timeout: Duration) -> anyhow::Result<Vec<Input>> {
+            std::thread::sleep(timeout / 50);
+            Ok(std::mem::take(&mut self.0))
+        }
+
+        fn ask(&mut self, request: Request) {
+            let Request::Watch(pid) = request else { return };
+            self.0.push(Input::Left(pid));
+        }
+    }
+
+    #[test]
+    fn requests_reach_the_feed() {
+        let mut pump = Pump::start(Box::new(Echo(Vec::new()))).unwrap();
+        pump.ask(Request::Watch(7));
+        pump.ask(Request::Unwatch(7));
+        let started = Instant::now();
+        let mut came = Vec::new();
+        while came.is_empty() {
+            pump.drain(Duration::from_millis(1), |input| came.push(input));
+            assert!(started.elapsed() < Duration::from_mins(1));
+            std::thread::yield_now();
+        }
+        assert_eq!(came, [Input::Left(7)]);
         pump.finish().unwrap();
     }
 

@@ -1,5 +1,7 @@
 //! The header: where this runs, what is watched, what it costs, and what is missing.
 
+use std::fmt::Write as _;
+
 use ratatui::{
     buffer::Buffer,
     layout::Rect,
@@ -100,7 +102,20 @@ fn live(facts: Facts<'_>, theme: Theme) -> Vec<Piece> {
         Piece { label: "own CPU", value: own, style: Theme::value() },
         Piece { label: "processes", value: processes, style: Theme::value() },
     ]);
+    pieces.extend(sizes(facts.session));
     pieces
+}
+
+/// How old the totals by leaf size are, and of how many processes there are none.
+fn sizes(session: &Session) -> Option<Piece> {
+    let census = session.census();
+    let oldest = census.oldest()?;
+    let age = units::age(session.now().saturating_sub(oldest));
+    let mut value = format!("of {}, up to {age} old", census.iter().len());
+    if census.left_out() > 0 {
+        let _ = write!(value, ", {} left out", census.left_out());
+    }
+    Some(Piece { label: "sizes", value, style: Theme::value() })
 }
 
 /// One sentence for each kind of thing that is missing, and what that means for what is shown.

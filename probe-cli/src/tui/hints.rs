@@ -6,12 +6,22 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{keys::BINDINGS, theme::Theme};
+use super::{
+    keys::{Action, BINDINGS, Binding, GENERAL},
+    theme::Theme,
+};
 
-/// Draws as many hints as fit; neighbours with the same word share it.
-pub(super) fn render(theme: Theme, area: Rect, buffer: &mut Buffer) {
+/// Draws as many hints as fit, of the keys of some groups; neighbours with the same word share it.
+pub(super) fn render(theme: Theme, groups: &[&str], area: Rect, buffer: &mut Buffer) {
     let mut line = Line::default();
-    let hinted: Vec<_> = BINDINGS.iter().filter(|binding| binding.hint.is_some()).collect();
+    let is_hinted = |binding: &&Binding| binding.hint.is_some() && groups.contains(&binding.group);
+    let mut hinted: Vec<_> = BINDINGS.iter().filter(is_hinted).collect();
+    // The way out always; then what is special here.
+    hinted.sort_by_key(|binding| match binding.action {
+        Action::Help | Action::Quit | Action::Back => 0,
+        _ if binding.group != GENERAL => 1,
+        _ => 2,
+    });
     for same in hinted.chunk_by(|one, next| one.hint == next.hint) {
         let keys: Vec<_> =
             same.iter().filter_map(|binding| binding.keys.first()).map(|key| key.name()).collect();

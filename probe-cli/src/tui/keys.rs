@@ -22,6 +22,14 @@ pub(super) enum Action {
     SortLeft,
     SortRight,
     Reverse,
+    Left,
+    Right,
+    PanLeft,
+    PanRight,
+    ZoomIn,
+    ZoomOut,
+    ZoomWhole,
+    LastChange,
 }
 
 /// A key, perhaps with Ctrl.
@@ -55,9 +63,11 @@ const fn ctrl(letter: char) -> Key {
     Key { code: KeyCode::Char(letter), ctrl: true }
 }
 
-const GENERAL: &str = "Everywhere";
+/// The headings of the groups.
+pub(super) const GENERAL: &str = "Everywhere";
+pub(super) const TABLES: &str = "Tables of processes and VMAs";
+pub(super) const VMA: &str = "One VMA";
 const MOVING: &str = "Moving";
-const PROCESSES: &str = "Processes";
 
 /// Every key, in the order in which the hints and the help show them.
 pub(super) const BINDINGS: &[Binding] = &[
@@ -87,56 +97,112 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[letter('l')],
         action: Action::Layout,
         hint: Some("layout"),
-        help: "Change the layout: both panes, processes only, events only.",
+        help: "Change the layout: the table and the events, the table only, the events only.",
     },
     Binding {
         group: GENERAL,
         keys: &[key(KeyCode::Esc)],
         action: Action::Back,
-        hint: None,
-        help: "Close the help; else show the events of all processes; else select nothing.",
+        hint: Some("back"),
+        help: "Close the help; else back to the VMAs, to the processes; else select nothing.",
     },
     Binding {
-        group: PROCESSES,
+        group: TABLES,
         keys: &[letter('<'), letter(',')],
         action: Action::SortLeft,
         hint: Some("sort"),
         help: "Sort by the column to the left.",
     },
     Binding {
-        group: PROCESSES,
+        group: TABLES,
         keys: &[letter('>'), letter('.')],
         action: Action::SortRight,
         hint: Some("sort"),
         help: "Sort by the column to the right.",
     },
     Binding {
-        group: PROCESSES,
+        group: TABLES,
         keys: &[letter('r')],
         action: Action::Reverse,
         hint: Some("reverse"),
         help: "Reverse the order.",
     },
     Binding {
-        group: PROCESSES,
+        group: TABLES,
         keys: &[key(KeyCode::Enter)],
         action: Action::Open,
-        hint: Some("events of process"),
-        help: "Show only the events of the selected process.",
+        hint: Some("open"),
+        help: "Open the selected process: its VMAs and its events; there, the selected VMA.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter('+'), letter('=')],
+        action: Action::ZoomIn,
+        hint: Some("zoom"),
+        help: "Show half as much, around the cursor, down to single pages.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter('-')],
+        action: Action::ZoomOut,
+        hint: Some("zoom"),
+        help: "Show twice as much, around the cursor.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter('0')],
+        action: Action::ZoomWhole,
+        hint: Some("all"),
+        help: "Show all of the VMA.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[key(KeyCode::Left)],
+        action: Action::Left,
+        hint: Some("cursor"),
+        help: "Move the cursor to the left; at the edge the part in view moves.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[key(KeyCode::Right)],
+        action: Action::Right,
+        hint: Some("cursor"),
+        help: "Move the cursor to the right.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter('[')],
+        action: Action::PanLeft,
+        hint: Some("pan"),
+        help: "Move the part in view to the left, by half of it.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter(']')],
+        action: Action::PanRight,
+        hint: Some("pan"),
+        help: "Move the part in view to the right, by half of it.",
+    },
+    Binding {
+        group: VMA,
+        keys: &[letter('n')],
+        action: Action::LastChange,
+        hint: Some("last change"),
+        help: "Put the cursor on what changed last.",
     },
     Binding {
         group: MOVING,
         keys: &[key(KeyCode::Up), letter('k')],
         action: Action::Up,
         hint: None,
-        help: "One row up: among the processes, or the events when only they are shown.",
+        help: "One row up: in the table, among the operations on a VMA, or the events when only they are shown.",
     },
     Binding {
         group: MOVING,
         keys: &[key(KeyCode::Down), letter('j')],
         action: Action::Down,
         hint: None,
-        help: "One row down. The selection follows its process when the order changes.",
+        help: "One row down. The selection follows its process, or VMA, when the order changes.",
     },
     Binding {
         group: MOVING,
@@ -186,6 +252,8 @@ impl Key {
             KeyCode::Char(letter) => letter.to_string(),
             KeyCode::Up => "↑".to_owned(),
             KeyCode::Down => "↓".to_owned(),
+            KeyCode::Left => "←".to_owned(),
+            KeyCode::Right => "→".to_owned(),
             KeyCode::PageUp => "PgUp".to_owned(),
             KeyCode::PageDown => "PgDn".to_owned(),
             code => code.to_string(),
@@ -258,7 +326,7 @@ mod tests {
             assert!(BINDINGS[..i].iter().all(|other| other.action != binding.action));
         }
         let headings: Vec<_> = groups().map(|(heading, _)| heading).collect();
-        assert_eq!(headings, ["Everywhere", "Processes", "Moving"]);
+        assert_eq!(headings, [super::GENERAL, super::TABLES, super::VMA, super::MOVING]);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use super::{
     columns::{Want, places, share},
     rows::name,
+    rule,
     theme::Theme,
 };
-use crate::text::{Align, fit, width};
+use crate::text::{Align, fit};
 use crate::{event::Event, session::Session, units};
 
 /// What the user made of the log.
@@ -39,6 +40,7 @@ impl Log {
     }
 
     /// The process whose events are shown.
+    #[cfg(test)]
     pub(super) fn filtered(&self) -> Option<u32> {
         self.filter
     }
@@ -110,13 +112,7 @@ impl Log {
         if area.is_empty() {
             return;
         }
-        let room = usize::from(area.width);
-        let title = self.title(session);
-        let rule = "─".repeat(room.saturating_sub(width(&title) + 4));
-        let x = buffer.set_stringn(area.x, area.y, "─ ", room, theme.quiet()).0;
-        let left = |x: u16| usize::from(area.right().saturating_sub(x));
-        let x = buffer.set_stringn(x, area.y, &title, left(x), theme.title()).0;
-        buffer.set_stringn(x, area.y, format!(" {rule}─"), left(x), theme.quiet());
+        rule::render(&self.title(session), theme, area, buffer);
         let widths = widths(area.width);
         let mut line = |y: u16, cells: &[(String, Style)]| {
             for (i, x, width) in places(&widths) {

@@ -1,27 +1,39 @@
 //! The terminal view: what `walkprobe top` shows.
 //!
-//! Three layers. A [`Feed`] brings events and samples from another thread; `app` folds them into
+//! Three layers. A [`Feed`] brings events, samples and readings from another thread; `app` folds them into
 //! the session and into what the views remember (selection, sort, scroll), and answers keys with
-//! an effect; the widgets (`header`, `processes`, `log`, `help`, `hints`) only read that and
-//! write cells. Every key is one row of the table in [`keys`], from which the hints, the help
+//! an effect; the widgets (`header`, `processes`, `vmas`, `vma`, `operations`, `log`, `help`, `hints`) only
+//! read that and write cells. `depth` knows which level is open: all processes, the VMAs of one, or one
+//! VMA. Every key is one row of the table in [`keys`], from which the hints, the help
 //! and `docs/keys.md` are made.
 
 mod app;
 mod batch;
+mod cells;
 mod columns;
+mod depth;
 mod feed;
+mod follows;
 mod header;
 mod help;
 mod hints;
 pub mod keys;
+mod list;
 mod log;
+mod operations;
+mod order;
 mod own;
 mod processes;
 mod rows;
+mod rule;
 mod run;
 mod screen;
 mod terminal;
 mod theme;
+mod vma;
+mod vma_rows;
+mod vmas;
+mod zoom;
 
 #[cfg(test)]
 mod fixture;
@@ -29,7 +41,7 @@ mod fixture;
 mod tests;
 
 pub use batch::batch;
-pub use feed::{Feed, Input};
+pub use feed::{Feed, Input, Request};
 pub use run::run;
 
 /// What is known before the first event.
@@ -45,6 +57,20 @@ pub struct Info {
     pub wanted: usize,
     /// The moment that the log calls 0, in ns of `CLOCK_MONOTONIC`.
     pub start: u64,
+    /// Whose maps are followed.
+    pub scope: Scope,
+    /// Not every change of a map is an event: a map that is followed has to be read as a whole at intervals.
+    pub is_blind: bool,
+}
+
+/// Whose maps are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All processes are watched: the map of the one that is open is followed.
+    #[default]
+    All,
+    /// Those of the processes that were chosen, from the beginning.
+    Chosen,
 }
 
 /// How much can be seen.

@@ -5,9 +5,16 @@ use std::cmp::Ordering;
 use probe_common::probe::Family;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::columns::Want;
+use super::{
+    columns::Want,
+    order::{Heading, Order},
+};
 use crate::text::Align;
-use crate::{session::Process, units};
+use crate::{
+    model::sizes::{SizeClass, Sizes},
+    session::{Process, Session},
+    units,
+};
 
 /// A column of the process table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +31,13 @@ pub(super) enum Column {
     Time,
     /// Operations since the beginning ([`Process::total_of_all`]).
     Total,
+    /// Bytes by the size of the leaves that map them.
+    Bytes(SizeClass),
 }
 
 impl Column {
     /// Every column, from left to right.
-    pub(super) const EVERY: [Self; 11] = [
+    pub(super) const EVERY: [Self; 16] = [
         Self::Pid,
         Self::Comm,
         Self::Rate(Family::Fault),
@@ -40,10 +49,60 @@ impl Column {
         Self::All,
         Self::Time,
         Self::Total,
+        Self::Bytes(SizeClass::Pud),
+        Self::Bytes(SizeClass::Pmd),
+        Self::Bytes(SizeClass::Between),
+        Self::Bytes(SizeClass::Base),
+        Self::Bytes(SizeClass::NotPresent),
     ];
 
-    /// The heading.
-    pub(super) const fn title(self) -> &'static str {
+    /// What it asks for. The column that sorts needs a cell more, for its mark, and goes last of
+    /// the numbers, because an order whose reason cannot be seen is puzzling.
+    pub(super) fn want(self, rows: &[Row], sorts: bool) -> Want {
+        let longest = |text: fn(&Row) -> usize| {
+            let longest = rows.iter().map(text).max().unwrap_or(0);
+            u16::try_from(longest).unwrap_or(u16::MAX)
+        };
+        let any = |class| rows.iter().any(|row| row.bytes(class) > 0);
+        let (min, ideal, importance) = match self {
+            Self::Pid => {
+                let width =
+                    longest(|row| row.pid.checked_ilog10().unwrap_or(0) as usize + 1).max(5);
+                (width, width, 0)
+            }
+            Self::Comm => {
+                let longest = longest(|row| row.name().width());
+                (longest.clamp(10, 15), longest.clamp(15, 64), 1)
+            }
+            Self::All => (5, 5, 3),
+            Self::Bytes(SizeClass::Pmd) => (5, 5, 4),
+            Self::Time => (5, 5, 5),
+            Self::Bytes(SizeClass::Base) => (5, 5, 6),
+            // These are 0 for most; where they are not, it matters.
+            Self::Bytes(SizeClass::Pud) => (5, 5, if any(SizeClass::Pud) { 7 } else { 14 }),
+            Self::Bytes(SizeClass::Between) => (5, 5, if any(SizeClass::Between) { 8 } else { 15 }),
+            Self::Rate(Family::Split) => (7, 7, 9),
+            Self::Bytes(SizeClass::NotPresent) => (7, 7, 10),
+            Self::Rate(Family::Hugetlb) => (9, 9, 11),
+            Self::Rate(Family::Thp) => (5, 5, 12),
+            Self::Rate(Family::Walk) => (6, 6, 13),
+            Self::Rate(Family::Collapse) => (10, 10, 16),
+            Self::Rate(Family::Fault) => (7, 7, 17),
+            Self::Rate(Family::Change | Family::Migrate | Family::Vma) => (9, 9, 18),
+            Self::Total => (6, 6, 18),
+        };
+        if sorts {
+            Want { min: min + 1, ideal: ideal + 1, importance: importance.min(2) }
+        } else {
+            Want { min, ideal, importance }
+        }
+    }
+}
+
+impl Heading for Column {
+    const COLUMNS: &'static [Self] = &Self::EVERY;
+
+    fn title(self) -> &'static str {
         match self {
             Self::Pid => "PID",
             Self::Comm => "COMM",
@@ -60,103 +119,20 @@ impl Column {
             Self::All => "ALL/s",
             Self::Time => "TIME%",
             Self::Total => "TOTAL",
+            Self::Bytes(class) => class.title(),
         }
     }
 
-    /// Which side its text keeps to.
-    pub(super) const fn align(self) -> Align {
+    fn align(self) -> Align {
         if matches!(self, Self::Comm) { Align::Left } else { Align::Right }
     }
 
-    /// Numbers are looked at from the largest down, names and PIDs from the first on.
-    pub(super) const fn falls(self) -> bool {
+    fn falls(self) -> bool {
         !matches!(self, Self::Pid | Self::Comm)
     }
-
-    /// What it asks for. The column that sorts needs a cell more, for its mark, and goes last of
-    /// the numbers, because an order whose reason cannot be seen is puzzling.
-    pub(super) fn want(self, rows: &[Row], sorts: bool) -> Want {
-        let longest = |text: fn(&Row) -> usize| {
-            let longest = rows.iter().map(text).max().unwrap_or(0);
-            u16::try_from(longest).unwrap_or(u16::MAX)
-        };
-        let (min, ideal, importance) = match self {
-            Self::Pid => {
-                let width =
-                    longest(|row| row.pid.checked_ilog10().unwrap_or(0) as usize + 1).max(5);
-                (width, width, 0)
-            }
-            Self::Comm => (10, longest(|row| row.name().width()).clamp(15, 64), 1),
-            Self::All => (5, 5, 3),
-            Self::Time => (5, 5, 4),
-            Self::Rate(Family::Split) => (7, 7, 5),
-            Self::Rate(Family::Hugetlb) => (9, 9, 6),
-            Self::Rate(Family::Thp) => (5, 5, 7),
-            Self::Rate(Family::Walk) => (6, 6, 8),
-            Self::Rate(Family::Collapse) => (10, 10, 9),
-            Self::Rate(Family::Fault) => (7, 7, 10),
-            Self::Rate(Family::Change | Family::Migrate | Family::Vma) => (9, 9, 11),
-            Self::Total => (6, 6, 11),
-        };
-        if sorts {
-            Want { min: min + 1, ideal: ideal + 1, importance: importance.min(2) }
-        } else {
-            Want { min, ideal, importance }
-        }
-    }
 }
 
-/// By which column, and which way round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    column: usize,
-    reversed: bool,
-}
-
-impl Default for Order {
-    fn default() -> Self {
-        let column = Column::EVERY.iter().position(|&column| column == Column::All);
-        Self { column: column.unwrap_or(0), reversed: false }
-    }
-}
-
-impl Order {
-    /// The column.
-    pub(super) fn column(self) -> Column {
-        Column::EVERY[self.column]
-    }
-
-    /// From the largest down.
-    pub(super) fn falls(self) -> bool {
-        self.column().falls() != self.reversed
-    }
-
-    /// By the column to the left, in its usual direction.
-    pub(super) fn left(self) -> Self {
-        Self { column: self.column.saturating_sub(1), reversed: false }
-    }
-
-    /// By the column to the right, in its usual direction.
-    pub(super) fn right(self) -> Self {
-        Self { column: (self.column + 1).min(Column::EVERY.len() - 1), reversed: false }
-    }
-
-    /// The other way round.
-    pub(super) fn reverse(self) -> Self {
-        Self { reversed: !self.reversed, ..self }
-    }
-
-    /// A column's heading; that of the column that sorts is marked, on its inner side.
-    pub(super) fn heading(self, column: Column) -> String {
-        let title = column.title();
-        let mark = if self.falls() { "▼" } else { "▲" };
-        match column.align() {
-            _ if column != self.column() => title.to_owned(),
-            Align::Left => format!("{title}{mark}"),
-            Align::Right => format!("{mark}{title}"),
-        }
-    }
-
+impl Order<Column> {
     fn compare(self, one: &Row, other: &Row) -> Ordering {
         let rising = match self.column() {
             Column::Pid => one.pid.cmp(&other.pid),
@@ -165,6 +141,7 @@ impl Order {
             Column::All => one.all.total_cmp(&other.all),
             Column::Time => one.time.total_cmp(&other.time),
             Column::Total => one.total.cmp(&other.total),
+            Column::Bytes(class) => one.bytes(class).cmp(&other.bytes(class)),
         };
         let ordered = if self.falls() { rising.reverse() } else { rising };
         ordered.then(one.pid.cmp(&other.pid))
@@ -173,6 +150,12 @@ impl Order {
     /// Brings rows into this order; equal ones by PID.
     pub(super) fn sort(self, rows: &mut [Row]) {
         rows.sort_unstable_by(|one, other| self.compare(one, other));
+    }
+}
+
+impl Default for Order<Column> {
+    fn default() -> Self {
+        Self::by(Column::All)
     }
 }
 
@@ -185,6 +168,33 @@ pub(super) struct Row {
     all: f64,
     time: f64,
     total: u64,
+    /// Not known of every process.
+    sizes: Option<Sizes>,
+}
+
+/// A row for each process that something happened to, or whose size is known.
+pub(super) fn rows(session: &Session) -> Vec<Row> {
+    let (processes, census) = (session.processes(), session.census());
+    let busy = processes.values().map(|process| {
+        let counted = || census.get(process.pid).map_or("", |count| count.comm.as_str());
+        let mut row = Row::from(process);
+        if row.comm.is_empty() {
+            counted().clone_into(&mut row.comm);
+        }
+        row
+    });
+    let mut rows: Vec<Row> = busy.collect();
+    let is_new = |pid: &u32| !processes.contains_key(pid);
+    let followed = session.maps().values().map(|map| (map.pid(), map.comm()));
+    let followed = followed.filter(|(pid, _)| is_new(pid));
+    rows.extend(followed.map(|(pid, comm)| Row::quiet(pid, comm)));
+    let counted = census.iter().map(|count| (count.pid, count.comm.as_str()));
+    let counted = counted.filter(|(pid, _)| is_new(pid) && !session.maps().contains_key(pid));
+    rows.extend(counted.map(|(pid, comm)| Row::quiet(pid, comm)));
+    for row in &mut rows {
+        row.sizes = session.sizes(row.pid);
+    }
+    rows
 }
 
 impl From<&Process> for Row {
@@ -196,11 +206,22 @@ impl From<&Process> for Row {
             all: process.rate_of_all(),
             time: process.busy_of_all(),
             total: process.total_of_all(),
+            sizes: None,
         }
     }
 }
 
 impl Row {
+    /// A process that nothing has happened to.
+    fn quiet(pid: u32, comm: &str) -> Self {
+        Self::from(&Process { pid, comm: comm.to_owned(), ..Process::default() })
+    }
+
+    /// Bytes of a class; 0 where they are not known.
+    fn bytes(&self, class: SizeClass) -> u64 {
+        self.sizes.map_or(0, |sizes| sizes.get(class))
+    }
+
     fn rate(&self, family: Family) -> f64 {
         let place = Family::ALL.iter().position(|&other| other == family);
         place.map_or(0.0, |place| self.rates[place])
@@ -224,6 +245,10 @@ impl Row {
             Column::All => units::rate(self.all),
             Column::Time => percent(self.time),
             Column::Total => units::count(self.total),
+            Column::Bytes(class) => match self.sizes {
+                Some(sizes) => units::short_bytes(sizes.get(class)),
+                None => "-".to_owned(),
+            },
         }
     }
 }
@@ -252,9 +277,9 @@ pub(super) fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Column, Order, Row, percent};
-    use crate::tui::fixture;
+    use crate::{model::sizes::SizeClass, tui::fixture};
 
-    fn pids(order: Order, rows: &mut [Row]) -> Vec<u32> {
+    fn pids(order: Order<Column>, rows: &mut [Row]) -> Vec<u32> {
         order.sort(rows);
         rows.iter().map(|row| row.pid).collect()
     }
@@ -264,7 +289,7 @@ mod tests {
         let mut rows: Vec<Row> = [(9, 5), (3, 5), (4, 50), (0, 5)]
             .map(|(pid, rate)| Row::from(&fixture::process(pid, "x", rate)))
             .into();
-        let order = Order::default();
+        let order: Order<Column> = Order::default();
         assert_eq!(order.column(), Column::All);
         assert_eq!(pids(order, &mut rows), [4, 0, 3, 9]);
         assert_eq!(pids(order.reverse(), &mut rows), [0, 3, 9, 4]);
@@ -276,7 +301,7 @@ mod tests {
         let mut rows: Vec<Row> = (1..20)
             .map(|pid| Row::from(&fixture::process(pid, &format!("p{}", 99 - pid), pid * 7 % 5)))
             .collect();
-        let mut order = Order::default();
+        let mut order: Order<Column> = Order::default();
         for _ in 0..20 {
             order = order.left();
         }
@@ -288,7 +313,7 @@ mod tests {
             assert!(order.compare(&first, &rows[0]).is_le(), "{column:?}");
             order = order.right();
         }
-        assert_eq!(order.column(), Column::Total);
+        assert_eq!(order.column(), Column::Bytes(SizeClass::NotPresent));
         assert_eq!(order.right(), order);
     }
 

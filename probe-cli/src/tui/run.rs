@@ -56,7 +56,7 @@ fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, stop: &Stop) -> io
         let wait = if left == Left::More { Duration::ZERO } else { FRAME };
         changed = false;
         if event::poll(wait)? {
-            if answer(app)? == Effect::Quit {
+            if answer(app, pump)? == Effect::Quit {
                 return Ok(());
             }
             changed = true;
@@ -79,13 +79,16 @@ fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, stop: &Stop) -> io
 }
 
 /// Answers everything that has been typed.
-fn answer(app: &mut App) -> io::Result<Effect> {
+fn answer(app: &mut App, pump: &Pump) -> io::Result<Effect> {
     loop {
         if let Event::Key(key) = event::read()?
             && let Some(action) = keys::lookup(&key)
-            && app.act(action) == Effect::Quit
         {
-            return Ok(Effect::Quit);
+            match app.act(action) {
+                Effect::Continue => {}
+                Effect::Ask(request) => pump.ask(request),
+                Effect::Quit => return Ok(Effect::Quit),
+            }
         }
         if !event::poll(Duration::ZERO)? {
             return Ok(Effect::Continue);

@@ -37,7 +37,8 @@ const BOTH: u16 = 8;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Areas {
     pub(super) header: Rect,
-    pub(super) processes: Rect,
+    /// The processes, or what is open of one.
+    pub(super) table: Rect,
     pub(super) log: Rect,
     pub(super) hints: Rect,
 }
@@ -56,7 +57,7 @@ impl Areas {
         };
         Self {
             header: row(0, header),
-            processes: row(header, rest - log),
+            table: row(header, rest - log),
             log: row(header + rest - log, log),
             hints: row(header + rest, 1),
         }
@@ -96,7 +97,7 @@ mod tests {
                 for header in 0..9 {
                     let areas = Areas::share(Rect::new(0, 0, 80, height), header, layout);
                     let mut y = 0;
-                    for area in [areas.header, areas.processes, areas.log, areas.hints] {
+                    for area in [areas.header, areas.table, areas.log, areas.hints] {
                         assert_eq!((area.x, area.y, area.width), (0, y, 80));
                         y = area.bottom();
                     }
