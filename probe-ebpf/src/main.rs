@@ -22,6 +22,7 @@ mod operation;
 mod output;
 mod scan;
 mod split;
+mod stacks;
 mod target;
 mod vma;
 mod walk;

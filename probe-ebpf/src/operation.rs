@@ -1,7 +1,7 @@
 //! Operations between their beginning and their end.
 
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::HashMap};
-use probe_common::probe::Probe;
+use probe_common::probe::{PROBES, Probe};
 
 use crate::{
     counters::{Fate, count},
@@ -85,6 +85,32 @@ pub fn wanted_target(probe: Probe, actor: Actor, of: Of) -> Option<u32> {
 pub fn is_within(probe: Probe, actor: Actor) -> bool {
     let key = Key { tid: actor.tid, probe: probe.index() as u32 };
     unsafe { OPERATIONS.get(key) }.is_some()
+}
+
+/// In the place of a probe: the thread's user stack is read.
+const STACK: u32 = PROBES as u32;
+
+/// Remembers that the user stack of this thread is about to be read; false when there is no room.
+///
+/// A frame pointer may be any number. What it points to is read without waiting, and what is not there
+/// is a fault all the same, which a tracepoint sees.
+#[inline(always)]
+pub fn begin_stack(actor: Actor) -> bool {
+    let key = Key { tid: actor.tid, probe: STACK };
+    let operation = Operation { time: 0, target_tgid: 0, small: 0, words: [0; 3] };
+    OPERATIONS.insert(key, operation, 0).is_ok()
+}
+
+/// The user stack is read.
+#[inline(always)]
+pub fn end_stack(actor: Actor) {
+    let _ = OPERATIONS.remove(Key { tid: actor.tid, probe: STACK });
+}
+
+/// Whether the user stack of this thread is being read.
+#[inline(always)]
+pub fn reads_stack(actor: Actor) -> bool {
+    unsafe { OPERATIONS.get(Key { tid: actor.tid, probe: STACK }) }.is_some()
 }
 
 /// Takes back what [`begin`] remembered for this thread; `None` when the operation was not

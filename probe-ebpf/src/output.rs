@@ -12,9 +12,11 @@ use probe_common::{
 };
 
 use crate::{
-    config::{keeps_statistics, streams},
+    config::{keeps_statistics, streams, wants_stacks},
+    context::Context,
     counters::{Fate, add, count},
     operation::Operation,
+    stacks,
     target::Actor,
 };
 
@@ -33,14 +35,20 @@ static PROCESSES_LEFT_OUT: aya_ebpf::maps::PerCpuArray<u64> =
 
 /// Ends a timed operation: adds it to the statistics and sends the record that `make` fills in.
 #[inline(always)]
-pub fn finish<R: 'static>(probe: Probe, operation: &Operation, make: impl FnOnce(Header) -> R) {
+pub fn finish<C: Context, R: 'static>(
+    context: C,
+    probe: Probe,
+    operation: &Operation,
+    make: impl FnOnce(Header) -> R,
+) {
     let duration = unsafe { bpf_ktime_get_ns() } - operation.time;
-    send(probe, operation.target_tgid, operation.time, duration, 0, make);
+    send(context, probe, operation.target_tgid, operation.time, duration, 0, make);
 }
 
 /// Adds an operation to the statistics and sends the record that `make` fills in.
 #[inline(always)]
-pub fn send<R: 'static>(
+pub fn send<C: Context, R: 'static>(
+    context: C,
     probe: Probe,
     target_tgid: u32,
     time: u64,
@@ -56,12 +64,8 @@ pub fn send<R: 'static>(
         count(probe, Fate::Counted);
         return;
     }
-    let Some(mut slot) = EVENTS.reserve::<R>(0) else {
-        count(probe, Fate::LostRing);
-        return;
-    };
     let kernel_thread = if actor.is_kernel_thread() { KERNEL_THREAD } else { 0 };
-    slot.write(make(Header {
+    let record = make(Header {
         time,
         duration,
         actor_tgid: actor.tgid,
@@ -71,9 +75,24 @@ pub fn send<R: 'static>(
         flags: flags | kernel_thread,
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
         comm: comm(),
-    }));
+    });
+    let is_sent = if wants_stacks() {
+        stacks::send(&EVENTS, context.raw(), actor, record)
+    } else {
+        put(record)
+    };
+    count(probe, if is_sent { Fate::Emitted } else { Fate::LostRing });
+}
+
+/// Puts a record into the ring buffer; false when there is no room.
+#[inline(always)]
+fn put<R: 'static>(record: R) -> bool {
+    let Some(mut slot) = EVENTS.reserve::<R>(0) else {
+        return false;
+    };
+    slot.write(record);
     slot.submit(0);
-    count(probe, Fate::Emitted);
+    true
 }
 
 #[inline(always)]
