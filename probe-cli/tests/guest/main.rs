@@ -36,6 +36,7 @@ mod run;
 mod setting;
 mod shared;
 mod smaps;
+mod stacks;
 mod storm;
 mod swap;
 mod terminal;
@@ -50,6 +51,7 @@ fn main() {
     let trials: Vec<Trial> = [
         exact::trials(),
         changes::trials(),
+        stacks::trials(),
         leaves::trials(),
         folios::trials(),
         levels::trials(),
