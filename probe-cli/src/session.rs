@@ -377,6 +377,7 @@ mod tests {
                     outcome: FaultOutcome::Done,
                     page_size: None,
                 },
+                stacks: None,
             });
         }
         assert_eq!(session.log().len(), LOG_LEN);
