@@ -4,6 +4,7 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod activity;
 mod changes;
 mod child;
 mod churn;
@@ -37,6 +38,7 @@ mod setting;
 mod shared;
 mod smaps;
 mod storm;
+mod sums;
 mod swap;
 mod terminal;
 mod threads;

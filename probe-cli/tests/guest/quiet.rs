@@ -7,19 +7,21 @@ use walkprobe::{
     cmd::map_source::LiveSource,
     maps::source::{MapSource as _, Wants},
     model::{
-        leaf::{LeafKind, Run},
+        leaf::LeafKind,
         map::LeafMap,
         set::{Source, TranslationSet},
     },
 };
 
 use crate::{
+    activity::Activity,
     child::until,
-    compare::{self, Entry, Place, bytes, smaps_counts},
+    compare::{self, Entry, Place, bytes},
     folios,
     run::{ensure, guest},
     setting::Setting,
     smaps::{self, Told},
+    sums::{of_sources, of_vma},
 };
 
 /// How often the kernel may change something, by itself, while it is compared.
@@ -73,7 +75,7 @@ impl State {
 
 /// What the kernel's own interfaces say of a process.
 #[derive(PartialEq, Eq)]
-struct Reading(Vec<(Told, Vec<Entry>)>);
+pub(crate) struct Reading(pub(crate) Vec<(Told, Vec<Entry>)>);
 
 impl Reading {
     fn of(pid: u32) -> Result<Self, Failed> {
@@ -106,6 +108,7 @@ fn stop_background() -> Vec<Setting> {
 pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
     until("sleep of all threads", || all_sleep(pid))?;
     let stopped = stop_background();
+    let background = Activity::now();
     let mut differences = 0;
     let mut changed = String::new();
     for _ in 0..ATTEMPTS {
@@ -119,7 +122,7 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
                 thread::sleep(PAUSE);
                 continue;
             }
-            let seen = outcome?;
+            let seen = outcome.map_err(|failed| explained(&failed, pid, state, &background))?;
             state.points += 1;
             state.vmas += before.0.len();
             state.most_vmas = state.most_vmas.max(before.0.len());
@@ -136,6 +139,19 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
         thread::sleep(PAUSE);
     }
     Err(format!("{ATTEMPTS} attempts, and the kernel still changes {changed}").into())
+}
+
+/// Adds what tells where to look for the cause: whether the next look is right, and what the kernel did by itself.
+fn explained(failed: &Failed, pid: u32, state: &mut State, background: &Activity) -> Failed {
+    let activity = background.since();
+    let again = Reading::of(pid).and_then(|reading| compared(pid, state, &reading));
+    let next = again.map_or_else(|failed| message(&failed), |_| "nothing differs".to_owned());
+    format!("{}; by itself the kernel did {activity:?}; the next time {next}", message(failed))
+        .into()
+}
+
+fn message(failed: &Failed) -> String {
+    failed.message().unwrap_or_default().to_owned()
 }
 
 /// `None` while one of its threads does anything.
@@ -164,7 +180,7 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
         };
         let place = Place { range: told.range.clone(), hugetlb: told.has_flag("ht") };
         compare::pages(&place, map.runs(), pagemap).map_err(context)?;
-        sums(told, map.runs()).map_err(context)?;
+        of_vma(told, map.runs()).map_err(context)?;
         let folios = at(&with_folios, number, &told.range)?;
         folios::check(&place, folios.runs(), pagemap).map_err(context)?;
         let found = bytes(map.runs());
@@ -175,7 +191,7 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
     }
     for other in &mut state.others {
         let told = read(other, pid, Wants::default())?;
-        sources(&set, &told, reading)?;
+        of_sources(&set, &told, reading)?;
     }
     Ok(all)
 }
@@ -188,81 +204,11 @@ fn read(source: &mut LiveSource, pid: u32, wants: Wants) -> Result<TranslationSe
 }
 
 /// The leaf map of a VMA.
-fn at<'a>(
+pub(crate) fn at<'a>(
     set: &'a TranslationSet,
     number: usize,
     range: &Range<u64>,
 ) -> Result<&'a LeafMap, Failed> {
     let map = set.maps().get(number).filter(|map| map.vma().range() == *range);
     map.ok_or_else(|| format!("no leaf map {number} of {range:x?}").into())
-}
-
-/// Whether smaps counts such leaves. Until Linux 6.5 it passes over huge ones that trap
-/// (mm/huge_memory.c, `follow_trans_huge_pmd`); hugetlb memory is another function's.
-fn counts(run: &Run) -> bool {
-    smaps_counts(run.kind) && !is_passed_over(run)
-}
-
-fn is_passed_over(run: &Run) -> bool {
-    let old = guest().is_some_and(|series| series == "6.1");
-    old && run.kind == LeafKind::ProtNone && run.size.is_huge()
-}
-
-/// The sums of smaps (fs/proc/task_mmu.c, `smap_gather_stats`).
-fn sums(told: &Told, runs: &[Run]) -> Result<(), Failed> {
-    let sum = |is: &dyn Fn(&Run) -> bool| -> u64 {
-        runs.iter().filter(|run| is(run)).map(Run::bytes).sum()
-    };
-    let same = |what: &str, found: u64, told: u64| {
-        ensure(found == told, || format!("{what}: {found} found, {told} told: {runs:?}"))
-    };
-    let is_hugetlb = told.has_flag("ht");
-    let counted = sum(&counts);
-    let huge = sum(&|run| counts(run) && run.size.is_huge());
-    if is_hugetlb {
-        let huge = sum(&|run| smaps_counts(run.kind));
-        return same("hugetlb", huge, told.sum(&["Private_Hugetlb", "Shared_Hugetlb"]));
-    }
-    let fields = ["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped"];
-    same("huge leaves", huge, told.sum(&fields))?;
-    // The kernel's own pages, [vdso] and the like, are no memory of the process.
-    if !told.name.starts_with("[v") {
-        same("Rss", counted, told.sum(&["Rss"]))?;
-    }
-    // Of shared memory what is swapped stands in the file.
-    if told.name.is_empty() || told.name.starts_with('[') {
-        same("Swap", sum(&|run| run.kind == LeafKind::Swap), told.sum(&["Swap"]))?;
-    }
-    Ok(())
-}
-
-/// What every source tells exactly: how many bytes are mapped, and how many of them by which size. Pages of zeroes are
-/// left out of the sizes, of which `pagemap` tells nothing.
-fn sources(scan: &TranslationSet, other: &TranslationSet, reading: &Reading) -> Result<(), Failed> {
-    for (number, (told, _)) in reading.0.iter().enumerate() {
-        if told.has_flag("pf") {
-            continue;
-        }
-        let maps = [at(scan, number, &told.range)?, at(other, number, &told.range)?];
-        let summed = |counts: &dyn Fn(&Run) -> bool| {
-            maps.map(|map| map.runs().iter().filter(|run| counts(run)).map(Run::bytes).sum::<u64>())
-        };
-        let mapped = summed(&|run| run.kind.is_mapped());
-        let huge = summed(&|run| {
-            run.kind.is_mapped()
-                && run.kind != LeafKind::Zero
-                && run.size.is_huge()
-                && (told.has_flag("ht") || !is_passed_over(run))
-        });
-        ensure(mapped[0] == mapped[1] && huge[0] == huge[1], || {
-            format!(
-                "{mapped:?} bytes mapped, {huge:?} by huge leaves, in {told:?}: by the scan {:?}, by \
-                 {} {:?}",
-                maps[0].runs(),
-                other.origin().source,
-                maps[1].runs()
-            )
-        })?;
-    }
-    Ok(())
 }
