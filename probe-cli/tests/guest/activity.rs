@@ -33,6 +33,14 @@ impl Activity {
     }
 }
 
+/// Whether there is a process, or a thread of the kernel, of this name.
+pub(crate) fn is_running(name: &str) -> bool {
+    let is_called = |process: fs::DirEntry| {
+        fs::read_to_string(process.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    fs::read_dir("/proc").is_ok_and(|all| all.flatten().any(is_called))
+}
+
 /// What each thread of a process does: its state, and the function in the kernel that it sleeps in.
 pub(crate) fn of_threads(pid: u32) -> Vec<String> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };

@@ -24,6 +24,7 @@ mod maps;
 mod marked;
 mod memory;
 mod migration;
+mod missed;
 mod modes;
 mod names;
 mod namespace;

@@ -14,10 +14,11 @@ use walkprobe::{
 };
 
 use crate::{
-    activity::Activity,
+    activity::{Activity, is_running},
     child::until,
     compare::{self, Entry, Place, bytes},
     folios,
+    missed::{Seen, without_table},
     run::{ensure, guest},
     setting::Setting,
     smaps::{self, Told},
@@ -28,12 +29,13 @@ use crate::{
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often the scan may differ where khugepaged goes on: it takes a table away while it collapses what it maps, and puts
-/// it back where that fails (mm/khugepaged.c, `collapse_huge_page`). It holds the lock meanwhile that the kernel's own
-/// readers wait for, and the scan does not.
-const DIFFERENCES: u32 = 5;
+/// How often the scan may miss a table where khugepaged goes on: it takes one away while it collapses what the table
+/// maps, and puts it back where that fails (mm/khugepaged.c, `collapse_huge_page`). It holds the lock meanwhile that
+/// the kernel's own readers wait for, and the scan does not.
+const MISSES: u32 = 5;
 
-/// What changes page tables of others; all of it stands still once this is written.
+/// What changes page tables of others; all of it stands still once this is written, in this order: khugepaged works for
+/// shared memory too, and for each size of folios that has a mode of its own (mm/khugepaged.c, `start_stop_khugepaged`).
 const BACKGROUND: [(&str, &str); 3] = [
     ("/sys/kernel/mm/ksm/run", "0"),
     ("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never"),
@@ -96,20 +98,24 @@ impl Reading {
 }
 
 /// Stops khugepaged and ksmd until what it gives is dropped; only in a guest.
-fn stop_background() -> Vec<Setting> {
+fn stop_background() -> Result<Vec<Setting>, Failed> {
     if guest().is_none() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // What this kernel does not have does nothing.
-    BACKGROUND.iter().filter_map(|(file, value)| Setting::change(file, value).ok()).collect()
+    let stopped: Vec<_> =
+        BACKGROUND.iter().filter_map(|(file, value)| Setting::change(file, value).ok()).collect();
+    // It has stopped by then, and is gone a moment later.
+    until("the end of khugepaged", || (!is_running("khugepaged")).then_some(()))?;
+    Ok(stopped)
 }
 
 /// Compares what can be known of a process at rest, in every way.
 pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
     until("sleep of all threads", || all_sleep(pid))?;
-    let stopped = stop_background();
+    let stopped = stop_background()?;
     let background = Activity::now();
-    let mut differences = 0;
+    let mut misses = 0;
     let mut changed = String::new();
     for _ in 0..ATTEMPTS {
         let before = Reading::of(pid)?;
@@ -117,12 +123,17 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
         // What the kernel does meanwhile belongs to nobody's reading.
         let after = Reading::of(pid)?;
         if after == before {
-            differences += 1;
-            if outcome.is_err() && stopped.is_empty() && differences < DIFFERENCES {
+            if let Ok(Seen::WithoutTable(_)) = outcome
+                && stopped.is_empty()
+                && misses < MISSES
+            {
+                misses += 1;
                 thread::sleep(PAUSE);
                 continue;
             }
-            let seen = outcome.map_err(|failed| explained(&failed, pid, state, &background))?;
+            let seen = outcome
+                .and_then(Seen::all)
+                .map_err(|failed| explained(&failed, pid, state, &background))?;
             state.points += 1;
             state.vmas += before.0.len();
             state.most_vmas = state.most_vmas.max(before.0.len());
@@ -144,7 +155,7 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
 /// Adds what tells where to look for the cause: whether the next look is right, and what the kernel did by itself.
 fn explained(failed: &Failed, pid: u32, state: &mut State, background: &Activity) -> Failed {
     let activity = background.since();
-    let again = Reading::of(pid).and_then(|reading| compared(pid, state, &reading));
+    let again = Reading::of(pid).and_then(|reading| compared(pid, state, &reading)?.all());
     let next = again.map_or_else(|failed| message(&failed), |_| "nothing differs".to_owned());
     format!("{}; by itself the kernel did {activity:?}; the next time {next}", message(failed))
         .into()
@@ -164,7 +175,7 @@ fn all_sleep(pid: u32) -> Option<()> {
     threads.map(|thread| sleeps(thread.ok()?)).collect()
 }
 
-fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::Bytes, Failed> {
+fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<Seen, Failed> {
     let set = read(&mut state.scan, pid, Wants::default())?;
     ensure(set.origin().source == Source::PageTables, || "no scan".to_owned())?;
     let with_folios = read(&mut state.scan, pid, Wants { folios: true, ..Wants::default() })?;
@@ -179,9 +190,14 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
             format!("in {told:?}: {}", failed.message().unwrap_or_default()).into()
         };
         let place = Place { range: told.range.clone(), hugetlb: told.has_flag("ht") };
+        let folios = at(&with_folios, number, &told.range)?;
+        for runs in [map.runs(), folios.runs()] {
+            if let Some(address) = without_table(&place, runs, pagemap) {
+                return Ok(Seen::WithoutTable(address));
+            }
+        }
         compare::pages(&place, map.runs(), pagemap).map_err(context)?;
         of_vma(told, map.runs()).map_err(context)?;
-        let folios = at(&with_folios, number, &told.range)?;
         folios::check(&place, folios.runs(), pagemap).map_err(context)?;
         let found = bytes(map.runs());
         ensure(bytes(folios.runs()) == found, || format!("with folios: {folios:?}, {map:?}"))?;
@@ -193,7 +209,7 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
         let told = read(other, pid, Wants::default())?;
         of_sources(&set, &told, reading)?;
     }
-    Ok(all)
+    Ok(Seen::Same(all))
 }
 
 fn read(source: &mut LiveSource, pid: u32, wants: Wants) -> Result<TranslationSet, Failed> {

@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// Seeds that are tried unless told otherwise, by the scan and by the other sources.
-const SEEDS: u64 = 6;
-const SEEDS_OF_OTHERS: u64 = 1;
+const SEEDS: u64 = 8;
+const SEEDS_OF_OTHERS: u64 = 2;
 
 /// So many do every operation that can be done at all, also the rare ones.
 const ENOUGH: u64 = 20;
