@@ -69,7 +69,8 @@ fn fill(scanner: &mut Scanner, facts: &Facts) -> Result<(), String> {
 }
 
 /// Where the array of page structs begins: where it was `found` already, if it was. The kernel may move a page,
-/// swap it out, or take it away to see who misses it, at any time: so no page is the last word.
+/// swap it out, or take it away to see who misses it, at any time, and on 6.18 the page cache of such a file was a node
+/// (bit 1 of `xa_head`) twice in a row, for a reason that is not known: so no page is the last word.
 fn sample(
     scanner: &mut Scanner,
     own: &AddressSpace,
