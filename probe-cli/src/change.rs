@@ -60,6 +60,8 @@ pub enum Change {
         /// One past the last address.
         end: Address,
     },
+    /// A collapse of a file took tables from whoever maps that part of it.
+    Retract,
     /// A request to userfaultfd.
     Uffd {
         /// Which.
@@ -168,7 +170,7 @@ impl Change {
             | Self::Migrate(Folio { start, .. })
             | Self::Restore(Folio { start, .. })
             | Self::Reclaim(Folio { start, .. }) => Some(*start),
-            Self::Exec { .. } | Self::Exit => None,
+            Self::Exec { .. } | Self::Exit | Self::Retract => None,
         }
     }
 
@@ -186,7 +188,7 @@ impl Change {
             | Self::Uffd { end, .. }
             | Self::Vma { end, .. } => Some(*end),
             Self::Migrate(folio) | Self::Restore(folio) | Self::Reclaim(folio) => folio.end,
-            Self::Exec { .. } | Self::Exit => None,
+            Self::Exec { .. } | Self::Exit | Self::Retract => None,
         }
     }
 }
@@ -197,6 +199,7 @@ impl fmt::Display for Change {
         match (self.start(), self.end()) {
             (Some(start), Some(end)) => write!(f, "{start}-{end}")?,
             (Some(start), None) => write!(f, "{start}")?,
+            (None, _) if *self == Self::Retract => f.write_str("whoever maps the file")?,
             (None, _) => f.write_str("the whole address space")?,
         }
         match self {

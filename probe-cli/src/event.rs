@@ -72,6 +72,12 @@ pub struct Actor {
 }
 
 impl Event {
+    /// Whether it may have changed something in the address space of a process.
+    #[must_use]
+    pub fn concerns(&self, pid: u32) -> bool {
+        self.pid == Some(pid) || self.detail == Detail::Change(Change::Retract)
+    }
+
     /// When it was over, in ns of `CLOCK_MONOTONIC`; for a tracepoint, when it was seen.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -76,10 +76,14 @@ pub enum Probe {
     VmaLink = 33,
     /// VMAs split, merged or resized (`vma_complete`).
     VmaAdjust = 34,
+    /// Leaves of a file or shmem folio replaced by one PMD leaf, or by nothing (`collapse_pte_mapped_thp`).
+    CollapseMapped = 35,
+    /// A collapse of a file took tables from whoever maps that part of it (`retract_page_tables`).
+    Retract = 36,
 }
 
 /// The number of logical probes, and of rows in the kernel's tables.
-pub const PROBES: usize = 35;
+pub const PROBES: usize = 37;
 
 /// A group of probes that people think of together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,6 +177,8 @@ impl Probe {
         Self::VmaGrow,
         Self::VmaLink,
         Self::VmaAdjust,
+        Self::CollapseMapped,
+        Self::Retract,
     ];
 
     /// The stable name, used in reports and traces and as the start of the eBPF programs' names.
@@ -214,6 +220,8 @@ impl Probe {
             Self::VmaGrow => "vma_grow",
             Self::VmaLink => "vma_link",
             Self::VmaAdjust => "vma_adjust",
+            Self::CollapseMapped => "collapse_mapped",
+            Self::Retract => "retract",
         }
     }
 
@@ -227,7 +235,9 @@ impl Probe {
                 Family::Thp
             }
             Self::PmdSplit | Self::FolioSplit => Family::Split,
-            Self::Collapse | Self::CollapseFile | Self::CollapseRequest => Family::Collapse,
+            Self::Collapse | Self::CollapseFile | Self::CollapseRequest | Self::CollapseMapped => {
+                Family::Collapse
+            }
             Self::WalkVma
             | Self::WalkSmaps
             | Self::WalkSmapsHugetlb
@@ -240,7 +250,8 @@ impl Probe {
             | Self::Fork
             | Self::Share
             | Self::Unshare
-            | Self::Uffd => Family::Change,
+            | Self::Uffd
+            | Self::Retract => Family::Change,
             Self::Migrate | Self::Restore | Self::Reclaim => Family::Migrate,
             Self::Exec
             | Self::Exit

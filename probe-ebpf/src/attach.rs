@@ -81,6 +81,8 @@ function!(CollapseFile: collapse::enter, collapse::exit;
 tracepoint!(CollapseFile: collapse::tracepoint; collapse_file_tracepoint);
 function!(CollapseRequest: collapse::enter_request, collapse::exit;
     collapse_request_fentry, collapse_request_fexit, collapse_request_kprobe, collapse_request_kretprobe);
+function!(CollapseMapped: collapse::enter, collapse::exit;
+    collapse_mapped_fentry, collapse_mapped_fexit, collapse_mapped_kprobe, collapse_mapped_kretprobe);
 
 function!(WalkVma: walk::enter_vma, walk::exit;
     walk_vma_fentry, walk_vma_fexit, walk_vma_kprobe, walk_vma_kretprobe);
@@ -109,6 +111,8 @@ function!(Unshare: change::enter, change::exit;
     unshare_fentry, unshare_fexit, unshare_kprobe, unshare_kretprobe);
 function!(Uffd: change::enter_uffd, change::exit;
     uffd_fentry, uffd_fexit, uffd_kprobe, uffd_kretprobe);
+function!(Retract: change::enter_everyone, change::exit;
+    retract_fentry, retract_fexit, retract_kprobe, retract_kretprobe);
 
 function!(Migrate: change::enter_folio, change::exit;
     migrate_fentry, migrate_fexit, migrate_kprobe, migrate_kretprobe);

@@ -12,6 +12,7 @@
 //! pte_t *huge_pmd_share(struct mm_struct *mm, ..., unsigned long addr, pud_t *pud);
 //! void hugetlb_unshare_pmds(struct vm_area_struct *vma, unsigned long start, unsigned long end, ...);
 //! long userfaultfd_ioctl(struct file *file, unsigned cmd, unsigned long arg);
+//! void retract_page_tables(struct address_space *mapping, pgoff_t pgoff);
 //! bool try_to_migrate_one(struct folio *folio, struct vm_area_struct *vma, unsigned long address, void *arg); // and its kin
 //! ```
 
@@ -38,6 +39,12 @@ pub fn enter<C: Context>(context: C, probe: Probe) {
     let start = context.argument(position!(probe, address));
     let end = context.argument(position!(probe, end));
     begin(probe, Of::Mm(mm), 0, [start, end, 0]);
+}
+
+/// Concerns address spaces that the function does not name: whoever watches one is told.
+#[inline(always)]
+pub fn enter_everyone<C: Context>(_context: C, probe: Probe) {
+    remember(probe, Actor::current(), 0, 0, [0, 0, 0]);
 }
 
 /// From 7.1 on, `__zap_vma_range` is entered for hugetlb VMAs too and calls

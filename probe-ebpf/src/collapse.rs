@@ -3,6 +3,7 @@
 //! ```c
 //! enum scan_result collapse_huge_page(struct mm_struct *mm, unsigned long address, ..., unsigned int order);
 //! enum scan_result collapse_file(struct mm_struct *mm, unsigned long addr, struct file *file, ...);
+//! int try_collapse_pte_mapped_thp(struct mm_struct *mm, unsigned long addr, bool install_pmd);
 //! int madvise_collapse(struct vm_area_struct *vma, ..., unsigned long start, unsigned long end, ...);
 //! TP_PROTO(struct mm_struct *mm, int isolated, int status, ...)                  // mm_collapse_huge_page
 //! TP_PROTO(struct mm_struct *mm, ..., unsigned long addr, ..., int nr, int result) // mm_khugepaged_collapse_file

@@ -5,7 +5,6 @@ pub mod doctor;
 pub mod exec;
 pub mod maps;
 mod select;
-mod start;
 mod target;
 pub mod top;
 pub mod trace;

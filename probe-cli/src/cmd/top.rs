@@ -8,15 +8,13 @@ use std::{
 use anyhow::Context as _;
 use probe_common::probe::{Family, Probe};
 
-use super::{
-    start::start,
-    target::{Target, pids},
-};
+use super::target::{Target, pids};
 use crate::{
     clock,
     live::{
         collector::{Collector, TICK},
         reader::Reader,
+        start::start,
     },
     plan::{Report, report},
     probe::{RING_BYTES, Settings},

@@ -14,15 +14,18 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use probe_common::probe::Family;
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::{
-    start::start,
-    target::{Target, pids},
-};
+use super::target::{Target, pids};
 use crate::{
     clock,
     escape::escape,
+    input::Input,
+    live::{
+        collector::{Collector, TICK},
+        reader::Reader,
+        start::start,
+    },
     output,
-    probe::{Live, RING_BYTES, Settings},
+    probe::{Ended, Live, ProbeError, RING_BYTES, Settings},
     stop::Stop,
     trace::{
         format::{Counts, End, Footer, Header},
@@ -68,6 +71,9 @@ pub struct Args {
         })
     )]
     events: Vec<Family>,
+    /// Keep leaf maps in the trace: at the beginning, and again what changed, so that each moment can be rebuilt
+    #[arg(long)]
+    maps: bool,
     /// Run this command and trace it
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     command: Vec<OsString>,
@@ -81,7 +87,7 @@ fn ring_kib(text: &str) -> Result<u32, String> {
 }
 
 /// How long one wait for records lasts at most, so that other things are noticed.
-const TICK: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Records a trace.
 ///
@@ -105,23 +111,30 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         log_level: if verbose == 0 { 0 } else { 5 },
         ..Settings::default()
     };
-    let (facts, mut live) = start(&settings)?;
+    let (facts, live) = start(&settings)?;
     let command = std::env::args_os().map(|word| escape(word.as_encoded_bytes())).collect();
-    writer.line(&Header::new(&facts, live.report(), command, pids))?;
+    writer.line(&Header::new(&facts, live.report(), command, pids.clone()))?;
     writer.flush()?;
+    let mut source = if args.maps {
+        Source::Maps(Box::new(Collector::new(live, Reader::open(), &pids, TICK)))
+    } else {
+        Source::Events(Box::new(live))
+    };
+    // The maps at the beginning come before the first event.
+    source.tick(&mut writer)?;
     if let Some(launched) = &mut launched {
         launched.go()?;
     }
 
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let (reason, status) =
-        record(&mut live, &mut writer, &stop, deadline, &targets, &mut launched)?;
+        record(&mut source, &mut writer, &stop, deadline, &targets, &mut launched)?;
 
     let mut written = Ok(());
     let time = clock::monotonic();
-    let ended = live.finish(|event| {
+    let ended = source.finish(|input| {
         if written.is_ok() {
-            written = writer.event(&event);
+            written = writer.input(&input);
         }
     })?;
     written?;
@@ -142,9 +155,44 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(status.unwrap_or(0)))
 }
 
+/// What is recorded.
+enum Source {
+    Events(Box<Live>),
+    Maps(Box<Collector>),
+}
+
+impl Source {
+    fn poll(&mut self, timeout: Duration, mut take: impl FnMut(Input)) -> Result<(), ProbeError> {
+        match self {
+            Self::Events(live) => live.poll(timeout, |event| take(event.into())).map(|_| ()),
+            Self::Maps(collector) => collector.poll(timeout, take),
+        }
+    }
+
+    /// Reads what is marked, and at the beginning everything.
+    fn tick(&mut self, writer: &mut Writer) -> anyhow::Result<()> {
+        let mut written = Ok(());
+        if let Self::Maps(collector) = self {
+            collector.tick(|input| {
+                if written.is_ok() {
+                    written = writer.input(&input);
+                }
+            })?;
+        }
+        Ok(written?)
+    }
+
+    fn finish(self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+        match self {
+            Self::Events(live) => live.finish(|event| take(event.into())),
+            Self::Maps(collector) => collector.finish(take),
+        }
+    }
+}
+
 /// Writes events until there is a reason to end; gives it, and the status of the command.
 fn record(
-    live: &mut Live,
+    source: &mut Source,
     writer: &mut Writer,
     stop: &Stop,
     deadline: Option<Instant>,
@@ -154,9 +202,9 @@ fn record(
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let mut written = Ok(());
-        live.poll(left.unwrap_or(TICK).min(TICK), |event| {
+        source.poll(left.unwrap_or(PAUSE).min(PAUSE), |input| {
             if written.is_ok() {
-                written = writer.event(&event);
+                written = writer.input(&input);
             }
         })?;
         written?;

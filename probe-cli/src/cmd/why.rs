@@ -1,8 +1,10 @@
 //! `walkprobe why`: what changes a range of addresses, and who does it.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, BufReader, Write},
     ops::Range,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -10,13 +12,14 @@ use std::{
 use anyhow::Context as _;
 use probe_common::probe::Family;
 
-use super::{start::start, target::Target};
+use super::target::Target;
 use crate::{
     clock,
     exit::Failure,
     live::{
         collector::{Collector, TICK},
         reader::Reader,
+        start::start,
     },
     maps::history,
     model::leaf::LeafSize,
@@ -25,6 +28,7 @@ use crate::{
     session::Session,
     stop::Stop,
     text::plain,
+    trace,
     track::map::Tracked,
 };
 
@@ -45,6 +49,9 @@ pub struct Args {
     /// The process
     #[arg(short, long, value_name = "PID")]
     pid: u32,
+    /// Look at a trace that was recorded with `trace --maps` instead of a running process
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "tick"])]
+    from: Option<PathBuf>,
     /// End after this time, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     duration: Option<Duration>,
@@ -76,6 +83,38 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 /// # Errors
 /// When the process does not exist, nothing can be attached, or the output cannot be written.
 pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
+    let outcome = match &args.from {
+        Some(file) => recorded(file, args),
+        None => live(args, verbose),
+    };
+    match outcome {
+        Err(error) if is_closed(&error) => Ok(ExitCode::SUCCESS),
+        outcome => outcome.map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// From a trace.
+fn recorded(file: &Path, args: &Args) -> anyhow::Result<()> {
+    let name = output::name(file);
+    let opened = File::open(file).with_context(|| format!("cannot open {name}"))?;
+    let mut reader = trace::reader::Reader::new(BufReader::new(opened))
+        .with_context(|| format!("cannot read {name}"))?;
+    let mut view = View::new(args, reader.start());
+    let mut session = Session::default();
+    let mut out = io::stdout().lock();
+    while let Some(input) = reader.next_input().with_context(|| format!("cannot read {name}"))? {
+        view.now = view.now.max(input.time());
+        session.take(input);
+        view.show(&session, &mut out)?;
+    }
+    if !reader.has_footer() {
+        output::say(&format!("{name} was cut: it ends before its footer"));
+    }
+    view.end(&session, &mut out)
+}
+
+/// From a running process.
+fn live(args: &Args, verbose: u8) -> anyhow::Result<()> {
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let targets = Target::open_all(&[args.pid])?;
     let pids = super::target::pids(&targets);
@@ -94,33 +133,11 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
              tells why",
         );
     }
-    let view = View { range: args.range.clone(), json: args.json, start: clock::monotonic() };
+    let mut view = View::new(args, clock::monotonic());
+    view.pid = pids.first().copied().unwrap_or(args.pid);
     let mut out = io::stdout().lock();
-    match watch(
-        &mut collector,
-        pids.first().copied().unwrap_or(args.pid),
-        args,
-        &view,
-        &stop,
-        &mut out,
-    ) {
-        Err(error) if is_closed(&error) => Ok(ExitCode::SUCCESS),
-        outcome => outcome.map(|()| ExitCode::SUCCESS),
-    }
-}
-
-fn watch(
-    collector: &mut Collector,
-    pid: u32,
-    args: &Args,
-    view: &View,
-    stop: &Stop,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
     let deadline = args.duration.map(|duration| Instant::now() + duration);
     let mut session = Session::default();
-    let mut told = 0;
-    let mut has_begun = false;
     loop {
         let is_over = stop.requested()
             || deadline.is_some_and(|deadline| Instant::now() >= deadline)
@@ -130,20 +147,10 @@ fn watch(
         } else {
             collector.poll(TICK, |input| session.take(input))?;
         }
-        let Some(map) = session.maps().get(&pid) else {
-            if is_over {
-                let gone = format!("process {pid} ended before it could be read");
-                return Err(Failure::NoProcess(gone).into());
-            }
-            continue;
-        };
-        if !has_begun {
-            view.standing(map, out).map_err(failed)?;
-            has_begun = true;
-        }
-        told = view.transactions(map, told, out).map_err(failed)?;
+        view.now = clock::monotonic();
+        view.show(&session, &mut out)?;
         if is_over {
-            return view.standing(map, out).map_err(failed);
+            return view.end(&session, &mut out);
         }
     }
 }
@@ -161,15 +168,48 @@ fn is_closed(error: &anyhow::Error) -> bool {
 
 /// How the range is shown.
 struct View {
+    pid: u32,
     range: Range<u64>,
     json: bool,
     start: u64,
+    now: u64,
+    /// The number of the last transaction that was told.
+    told: u64,
+    has_begun: bool,
 }
 
 impl View {
+    fn new(args: &Args, start: u64) -> Self {
+        let range = args.range.clone();
+        Self { pid: args.pid, range, json: args.json, start, now: start, told: 0, has_begun: false }
+    }
+
+    /// Shows what is new.
+    fn show(&mut self, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
+        let Some(map) = session.maps().get(&self.pid) else { return Ok(()) };
+        if !self.has_begun {
+            self.standing(map, out).map_err(failed)?;
+            self.has_begun = true;
+        }
+        self.told = self.transactions(map, out).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Shows how it ended.
+    fn end(&self, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
+        match session.maps().get(&self.pid) {
+            Some(map) => self.standing(map, out).map_err(failed),
+            None => {
+                let pid = self.pid;
+                let none =
+                    format!("nothing was read of process {pid}: it ended, or is not in the trace");
+                Err(Failure::NoProcess(none).into())
+            }
+        }
+    }
+
     /// What stands in the range now.
     fn standing(&self, map: &Tracked, out: &mut impl Write) -> io::Result<()> {
-        let now = clock::monotonic();
         let pieces = map.pieces(&self.range);
         if self.json {
             for (range, piece) in &pieces {
@@ -181,7 +221,7 @@ impl View {
             writeln!(out, "{:#x}-{:#x}  {what}", self.range.start, self.range.end)?;
         } else {
             for (range, piece) in &pieces {
-                let standing = plain(&history::standing(map, piece, now));
+                let standing = plain(&history::standing(map, piece, self.now));
                 writeln!(out, "{:#x}-{:#x}  {standing}", range.start, range.end)?;
             }
         }
@@ -189,13 +229,14 @@ impl View {
     }
 
     /// The transactions on the range that have been read since; gives the number of the last one.
-    fn transactions(&self, map: &Tracked, told: u64, out: &mut impl Write) -> io::Result<u64> {
-        let mut last = told;
+    fn transactions(&self, map: &Tracked, out: &mut impl Write) -> io::Result<u64> {
+        let mut last = self.told;
         let by: Vec<u64> = map.pieces(&self.range).iter().map(|(_, piece)| piece.by).collect();
-        for transaction in map.transactions().iter().filter(|transaction| transaction.number > told)
+        for transaction in
+            map.transactions().iter().filter(|transaction| transaction.number > self.told)
         {
             // One after another: what comes later waits until this one has been read.
-            if !transaction.is_settled {
+            if transaction.settled.is_none() {
                 break;
             }
             last = transaction.number;

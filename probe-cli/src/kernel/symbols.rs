@@ -51,6 +51,12 @@ impl Symbols {
         self.by_name.get(name).map_or(0, |all| u32::try_from(all.len()).unwrap_or(u32::MAX))
     }
 
+    /// Where a symbol of this name begins; `None` when there is none, or addresses are hidden.
+    #[must_use]
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.by_name.get(name)?.first().copied().filter(|&address| address != 0)
+    }
+
     /// The symbol that begins at this address.
     #[must_use]
     pub fn at(&self, address: u64) -> Option<&str> {
@@ -83,6 +89,7 @@ mod tests {
         assert_eq!(symbols.count("walk_page_range"), 0);
         assert_eq!(symbols.at(0xffff_ffff_8100_0020), Some("smaps_pte_range"));
         assert_eq!(symbols.at(0xffff_ffff_8100_0010), None);
+        assert_eq!(symbols.address("smaps_pte_range"), Some(0xffff_ffff_8100_0020));
     }
 
     #[test]

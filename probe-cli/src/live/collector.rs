@@ -47,6 +47,7 @@ pub struct Collector {
     is_blind: bool,
     /// Where all processes are counted.
     census: Option<Census>,
+    takes_turns: bool,
 }
 
 /// A process whose map is kept up to date.
@@ -72,6 +73,7 @@ impl Collector {
             lost: 0,
             is_blind,
             census: None,
+            takes_turns: true,
         };
         for &pid in pids {
             collector.watch(pid);
@@ -83,6 +85,13 @@ impl Collector {
     #[must_use]
     pub fn with_census(self) -> Self {
         Self { census: Some(Census::default()), ..self }
+    }
+
+    /// Reads only what is marked, and nothing in turn: what no event tells of stays unseen. For tests.
+    #[must_use]
+    pub fn without_turns(mut self) -> Self {
+        self.takes_turns = false;
+        self
     }
 
     /// Keeps one more up to date.
@@ -97,7 +106,7 @@ impl Collector {
     pub fn unwatch(&mut self, pid: u32, mut take: impl FnMut(Input)) {
         if self.watched.remove(&pid).is_some() {
             self.reader.forget(pid);
-            take(Input::Left(pid));
+            take(Input::Left { time: clock::monotonic(), pid });
         }
     }
 
@@ -143,7 +152,7 @@ impl Collector {
     ) -> Result<usize, ProbeError> {
         let watched = &mut self.watched;
         self.live.poll(timeout, |event| {
-            if let Some(watched) = event.pid.and_then(|pid| watched.get_mut(&pid)) {
+            for (_, watched) in watched.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
                 watched.wanted.event(&event);
             }
             take(event.into());
@@ -198,7 +207,7 @@ impl Collector {
         if let Some(request) = watched.wanted.take() {
             self.request(pid, request, why, take);
         }
-        if !blind {
+        if !blind && self.takes_turns {
             self.turn(pid, take);
         }
     }
@@ -208,7 +217,7 @@ impl Collector {
         let vmas = self.reader.ranges(pid);
         let Some(watched) = self.watched.get_mut(&pid) else { return };
         let ranges = watched.turn.next(&vmas);
-        let request = Request::Some { vmas: false, ranges };
+        let request = Request::Some { vmas: false, files: false, ranges };
         let duration = self.request(pid, request, Why::Turn, take);
         if let (Some(watched), Some(duration)) = (self.watched.get_mut(&pid), duration) {
             watched.turn.took(Duration::from_nanos(duration));
@@ -248,7 +257,8 @@ impl Collector {
             Err(error) => {
                 log::debug!("process {pid} is read again at the next tick: {error}");
                 watched.wanted.everything();
-                take(Input::Unread { pid, why: error.to_string() });
+                let time = clock::monotonic();
+                take(Input::Unread { time, pid, why: error.to_string() });
                 None
             }
         }
@@ -262,11 +272,13 @@ impl Collector {
         self.live.sample()
     }
 
-    /// Detaches everything, hands out the events that are left, and gives the final counts.
+    /// Reads what is marked for the last time, detaches everything, hands out the events that are left, and gives the
+    /// final counts.
     ///
     /// # Errors
     /// When a map cannot be read.
-    pub fn finish(self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+    pub fn finish(mut self, mut take: impl FnMut(Input)) -> Result<Ended, ProbeError> {
+        self.tick(&mut take)?;
         self.live.finish(|event| take(event.into()))
     }
 }

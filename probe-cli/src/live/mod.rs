@@ -4,4 +4,5 @@ pub mod census;
 pub mod collector;
 pub mod reader;
 pub mod source;
+pub mod start;
 mod turn;

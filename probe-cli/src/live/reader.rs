@@ -74,7 +74,11 @@ impl Reader {
             return self.ask(pid, why);
         }
         let known = self.open.contains_key(&pid);
-        if known && let Request::Some { vmas, ranges } = request {
+        if known && let Request::Some { vmas, files, mut ranges } = request {
+            if files {
+                ranges.extend(self.files(pid));
+                ranges.sort_unstable_by_key(|range| range.start);
+            }
             match self.part(pid, vmas, ranges, why) {
                 // Another program, perhaps: it is read as a whole.
                 Err(MapError::Exited { .. }) => {}
@@ -82,6 +86,12 @@ impl Reader {
             }
         }
         self.whole(pid, why)
+    }
+
+    /// Where a process maps files or shared memory.
+    fn files(&self, pid: u32) -> impl Iterator<Item = Range<u64>> {
+        let vmas = self.open.get(&pid).into_iter().flat_map(|open| &open.list.vmas);
+        vmas.filter(|vma| vma.kind.is_file()).map(Vma::range)
     }
 
     /// Forgets a process.

@@ -49,7 +49,7 @@ fn actor(event: &Event, pid: u32) -> String {
 #[must_use]
 pub fn changes(transaction: &Transaction) -> String {
     if transaction.changes.is_empty() {
-        let text = if transaction.is_settled { "no leaf changed" } else { "not read yet" };
+        let text = if transaction.settled.is_some() { "no leaf changed" } else { "not read yet" };
         return text.to_owned();
     }
     let change = |((before, after), bytes): (&(State, State), &u64)| {
@@ -63,7 +63,7 @@ pub fn changes(transaction: &Transaction) -> String {
 pub fn detail(cause: &Cause) -> String {
     match cause {
         Cause::Operation(event) => event.detail.to_string(),
-        Cause::Unseen => "found by reading in turn; no event told of it".to_owned(),
+        Cause::Unseen => "found by reading; no event told of it".to_owned(),
         Cause::Lost(number) => format!("{number} events, of whatever process"),
     }
 }
@@ -150,7 +150,8 @@ pub struct Document<'a> {
     by: String,
     ranges: Vec<[Address; 2]>,
     changes: Vec<ChangeOut>,
-    settled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a Event>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +182,7 @@ pub fn document(transaction: &Transaction, pid: u32) -> Document<'_> {
         by: by(&transaction.cause, pid),
         ranges: ranges.map(|range| [Address(range.start), Address(range.end)]).collect(),
         changes: changes.collect(),
-        settled: transaction.is_settled,
+        settled: transaction.settled,
         event: match &transaction.cause {
             Cause::Operation(event) => Some(event),
             Cause::Unseen | Cause::Lost(_) => None,

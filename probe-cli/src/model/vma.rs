@@ -91,6 +91,12 @@ impl Vma {
 }
 
 impl VmaKind {
+    /// Whether its pages are those of a file, or of shared memory, which can be huge folios.
+    #[must_use]
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Shmem)
+    }
+
     /// Whether it is of hugetlb.
     #[must_use]
     pub const fn is_hugetlb(self) -> bool {

@@ -558,6 +558,8 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
     changes::VMA_GROW,
     changes::VMA_LINK,
     changes::VMA_ADJUST,
+    changes::COLLAPSE_MAPPED,
+    changes::RETRACT,
 ];
 
 #[cfg(test)]

@@ -90,6 +90,28 @@ pub(super) const UNSHARE: Logical = Logical {
     ..RANGE
 };
 
+/// Where it is a part of `collapse_file` (6.1), that stands for it.
+pub(super) const RETRACT: Logical = Logical {
+    probe: Probe::Retract,
+    feature: "tables taken from all that map a collapsed file",
+    functions: &["retract_page_tables", "collapse_file"],
+    required: &[],
+    address: &[],
+    offsets: &[TASK_MM],
+    ..RANGE
+};
+
+/// The later one calls the other one, which is called by itself too.
+pub(super) const COLLAPSE_MAPPED: Logical = Logical {
+    probe: Probe::CollapseMapped,
+    feature: "leaves of a huge folio replaced by one",
+    functions: &["try_collapse_pte_mapped_thp", "collapse_pte_mapped_thp"],
+    required: &[Role::Mm, Role::Address],
+    address: &["addr"],
+    offsets: &[TASK_MM],
+    ..RANGE
+};
+
 pub(super) const UFFD: Logical = Logical {
     probe: Probe::Uffd,
     feature: "leaves made, moved or marked by userfaultfd",

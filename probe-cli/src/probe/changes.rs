@@ -32,6 +32,7 @@ pub(super) fn change(probe: Probe, record: &ChangeRecord, page_size: u64) -> Opt
             Change::Share { start: Address(start), end: Address(start.saturating_add(PUD_SIZE)) }
         }
         Probe::Unshare => Change::Unshare { start, end },
+        Probe::Retract => Change::Retract,
         Probe::Uffd => Change::Uffd {
             request: uffd_request(record.action)?,
             start,

@@ -64,7 +64,9 @@ impl Decoder {
             | Probe::ThpNumaFault => self.fault(&read(bytes)?),
             Probe::PmdSplit => pmd_split(&read(bytes)?),
             Probe::FolioSplit => folio_split(&read(bytes)?),
-            Probe::Collapse | Probe::CollapseFile => self.collapse(&read(bytes)?),
+            Probe::Collapse | Probe::CollapseFile | Probe::CollapseMapped => {
+                self.collapse(&read(bytes)?)
+            }
             Probe::CollapseRequest => collapse_request(&read(bytes)?),
             Probe::WalkVma
             | Probe::WalkSmaps

@@ -54,14 +54,10 @@ impl Followed {
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        let Some(pid) = event.pid else { return };
-        if !self.maps.contains_key(&pid) {
-            return;
-        }
-        if matches!(event.detail, Detail::Change(Change::Exit)) {
+        if let Some(pid) = event.pid.filter(|_| is_end(event)) {
             self.keep(pid);
         }
-        if let Some(map) = self.maps.get_mut(&pid) {
+        for (_, map) in self.maps.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
             map.event(event);
         }
     }
@@ -104,6 +100,10 @@ impl Followed {
             self.watches.entry(pid).or_default().before_end = Some(Box::new(map.clone()));
         }
     }
+}
+
+fn is_end(event: &Event) -> bool {
+    matches!(event.detail, Detail::Change(Change::Exit))
 }
 
 /// What a map comes to by leaf size.

@@ -1,7 +1,7 @@
 //! The lines of a trace, apart from the events.
 
 use probe_common::probe::PROBES;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     kernel::facts::Facts,
@@ -64,6 +64,26 @@ pub struct ProbeState {
     /// Why it is not attached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not: Option<String>,
+}
+
+/// What came to the writer's notice between events.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    /// Events were lost, of whatever process.
+    Lost {
+        /// When that was noticed, in ns.
+        time: u64,
+        /// How many since the last time.
+        number: u64,
+    },
+    /// A process has ended.
+    Gone {
+        /// When that was noticed, in ns.
+        time: u64,
+        /// The process.
+        pid: u32,
+    },
 }
 
 /// The last line. A trace without it was cut.

@@ -7,7 +7,8 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{exit::Failure, output};
+use super::format::Note;
+use crate::{exit::Failure, input::Input, output};
 
 /// Writes the lines of a trace to a file or to standard output.
 ///
@@ -39,13 +40,13 @@ impl Writer {
         Self { out: BufWriter::with_capacity(BUFFER, out), target, events: 0 }
     }
 
-    /// Writes an event.
+    /// Writes what a session takes in.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn event(&mut self, event: &crate::event::Event) -> Result<(), Failure> {
-        self.events += 1;
-        self.line(event)
+    pub fn input(&mut self, input: &Input) -> Result<(), Failure> {
+        self.events += u64::from(matches!(input, Input::Event(_)));
+        self.json(encode(input))
     }
 
     /// Writes a line.
@@ -53,7 +54,15 @@ impl Writer {
     /// # Errors
     /// When it cannot be written.
     pub fn line(&mut self, line: &impl Serialize) -> Result<(), Failure> {
-        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut json| {
+        self.json(serde_json::to_vec(line))
+    }
+
+    /// Writes JSON as a line; none, when there is nothing.
+    fn json(&mut self, json: serde_json::Result<Vec<u8>>) -> Result<(), Failure> {
+        let written = json.map_err(io::Error::from).and_then(|mut json| {
+            if json.is_empty() {
+                return Ok(());
+            }
             json.push(b'\n');
             if self.out.buffer().len() + json.len() > BUFFER {
                 self.out.flush()?;
@@ -77,7 +86,34 @@ impl Writer {
         self.events
     }
 
+    /// The line that an input is, its end included, as it is written.
+    ///
+    /// # Errors
+    /// Only the serializer's own.
+    pub fn text(input: &Input) -> serde_json::Result<String> {
+        let mut text = String::from_utf8_lossy(&encode(input)?).into_owned();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
     fn failure(&self, error: io::Error) -> Failure {
         Failure::Output { target: self.target.clone(), error }
+    }
+}
+
+/// An input as JSON; nothing for what a trace does not have: counters stand in the footer.
+fn encode(input: &Input) -> serde_json::Result<Vec<u8>> {
+    match input {
+        Input::Event(event) => serde_json::to_vec(event),
+        Input::Reading(reading) => serde_json::to_vec(reading),
+        Input::Lost { time, number } => {
+            serde_json::to_vec(&Note::Lost { time: *time, number: *number })
+        }
+        Input::Gone { time, pid } => serde_json::to_vec(&Note::Gone { time: *time, pid: *pid }),
+        Input::Sample(_) | Input::Unread { .. } | Input::Left { .. } | Input::Census(_) => {
+            Ok(Vec::new())
+        }
     }
 }

@@ -23,8 +23,8 @@ pub struct Transaction {
     pub ranges: [Range<u64>; 2],
     /// Bytes by what they were before and after.
     pub changes: BTreeMap<(State, State), u64>,
-    /// What it did has been read since.
-    pub is_settled: bool,
+    /// When what it did had been read, in ns of `CLOCK_MONOTONIC`; absent until then.
+    pub settled: Option<u64>,
 }
 
 /// What made a change.
@@ -87,14 +87,7 @@ impl Log {
         }
         let number = self.last;
         let changes = BTreeMap::new();
-        self.kept.push_back(Transaction {
-            number,
-            time,
-            cause,
-            ranges,
-            changes,
-            is_settled: false,
-        });
+        self.kept.push_back(Transaction { number, time, cause, ranges, changes, settled: None });
         number
     }
 

@@ -160,7 +160,8 @@ impl Tracked {
         let ranges = match &reach {
             Reach::Nothing => return,
             Reach::Leaves { ranges, .. } => ranges.clone(),
-            Reach::Everything | Reach::End => NOWHERE,
+            Reach::Vmas(range) => [range.clone(), 0..0],
+            Reach::Files | Reach::Everything | Reach::End => NOWHERE,
         };
         if self.is_told_by_its_part(event, &ranges[0]) {
             return;
@@ -168,7 +169,14 @@ impl Tracked {
         let number =
             self.log.push(event.time, Cause::Operation(Box::new(event.clone())), ranges.clone());
         match reach {
-            Reach::Nothing => {}
+            Reach::Nothing | Reach::Vmas(_) => {}
+            Reach::Files => {
+                let files: Vec<_> = self.vmas.values().filter(|vma| vma.kind.is_file()).collect();
+                for range in files.into_iter().map(Vma::range) {
+                    self.pieces.stale(&range);
+                    self.pending.add(number, &range, event.end());
+                }
+            }
             Reach::Leaves { .. } => self.leaves(event, &ranges, number),
             Reach::Everything if matches!(event.detail, Detail::Change(Change::Exec { .. })) => {
                 self.all_gone(number);
@@ -289,7 +297,7 @@ impl Tracked {
             for (range, piece) in self.pieces.iter() {
                 transaction.add(piece.state, State::NoVma, range.end - range.start);
             }
-            transaction.is_settled = true;
+            transaction.settled = Some(transaction.end());
         }
         self.pieces.clear();
         self.vmas.clear();
@@ -341,11 +349,14 @@ impl Tracked {
         }
         if reading.torn == 0 {
             self.pending.caught_up(reading.time);
+            // Those of a few threads end in another order than they come.
             for transaction in self.log.kept_mut().iter_mut().rev() {
-                if transaction.is_settled {
+                if transaction.settled.is_some_and(|time| time < self.last.0) {
                     break;
                 }
-                transaction.is_settled = transaction.end() < reading.time;
+                if transaction.settled.is_none() && transaction.end() < reading.time {
+                    transaction.settled = Some(reading.time.saturating_add(reading.duration));
+                }
             }
         }
         self.last = (reading.time, covered);

@@ -66,7 +66,7 @@ fn a_split_is_inferred_and_then_scanned() {
     assert_eq!(what(&map)[1], (2 * M, BASE, Known::Scanned));
     let (_, piece) = map.pieces(&(2 * M..4 * M))[0].clone();
     assert_eq!((piece.was, piece.by, piece.since), (HUGE, 1, 210));
-    assert!(map.transaction(1).unwrap().is_settled);
+    assert!(map.transaction(1).unwrap().settled == Some(305));
 }
 
 #[test]

@@ -22,6 +22,10 @@ pub enum Reach {
         /// The list of VMAs may be another one.
         vmas: bool,
     },
+    /// The list of VMAs; what they map stays where it is.
+    Vmas(Range<u64>),
+    /// Whatever maps a file or shared memory.
+    Files,
     /// Anything.
     Everything,
     /// The address space is gone.
@@ -110,6 +114,7 @@ fn of_change(change: &Change) -> Reach {
         Change::Uffd { start, end, from: Some(from), .. } => both(*start, *end, *from),
         Change::Uffd { start, end, from: None, .. } => leaves(*start, *end),
         Change::Migrate(folio) | Change::Restore(folio) | Change::Reclaim(folio) => of_folio(folio),
+        Change::Retract => Reach::Files,
         Change::Exec { errno: 0 } => Reach::Everything,
         Change::Exec { .. } => Reach::Nothing,
         Change::Exit => Reach::End,
@@ -117,9 +122,8 @@ fn of_change(change: &Change) -> Reach {
             VmaChange::Map | VmaChange::Unmap | VmaChange::Brk | VmaChange::Link => {
                 with_vmas(*start, *end)
             }
-            // What they map stays where it is.
             VmaChange::Grow | VmaChange::Split | VmaChange::Merge | VmaChange::Resize => {
-                Reach::Leaves { ranges: [NOWHERE, NOWHERE], vmas: true }
+                Reach::Vmas(pages(start.0, end.0))
             }
         },
     }

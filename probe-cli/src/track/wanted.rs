@@ -15,6 +15,7 @@ use crate::event::Event;
 pub struct Wanted {
     marks: RangeSet<u64>,
     vmas: bool,
+    files: bool,
     everything: bool,
 }
 
@@ -27,6 +28,8 @@ pub enum Request {
     Some {
         /// The list of VMAs.
         vmas: bool,
+        /// All VMAs that map files or shared memory.
+        files: bool,
         /// The ranges; parts of them may lie in no VMA.
         ranges: Vec<Range<u64>>,
     },
@@ -49,6 +52,8 @@ impl Wanted {
     pub fn event(&mut self, event: &Event) {
         match Reach::of(event) {
             Reach::Nothing | Reach::End => {}
+            Reach::Vmas(_) => self.vmas = true,
+            Reach::Files => self.files = true,
             Reach::Everything => self.everything(),
             Reach::Leaves { ranges, vmas } => {
                 self.vmas |= vmas;
@@ -61,12 +66,12 @@ impl Wanted {
 
     /// What is marked, which is marked no longer; `None` for nothing.
     pub fn take(&mut self) -> Option<Request> {
-        let Self { marks, vmas, everything } = std::mem::take(self);
+        let Self { marks, vmas, files, everything } = std::mem::take(self);
         if everything {
             return Some(Request::Everything);
         }
         let ranges: Vec<_> = marks.into_iter().collect();
-        (vmas || !ranges.is_empty()).then_some(Request::Some { vmas, ranges })
+        (vmas || files || !ranges.is_empty()).then_some(Request::Some { vmas, files, ranges })
     }
 }
 
@@ -88,7 +93,8 @@ mod tests {
             let zap = Change::Zap { start: Address(start), end: Address(start + 4096) };
             wanted.event(&fixture::change(1, zap));
         }
-        let request = Request::Some { vmas: false, ranges: vec![0..4 * M, 8 * M..10 * M] };
+        let request =
+            Request::Some { vmas: false, files: false, ranges: vec![0..4 * M, 8 * M..10 * M] };
         assert_eq!(wanted.take(), Some(request));
         assert_eq!(wanted.take(), None);
     }
@@ -99,7 +105,7 @@ mod tests {
         let (start, end) = (Address(0), Address(4096));
         let split = Change::Vma { change: VmaChange::Split, start, end, errno: 0 };
         wanted.event(&fixture::change(1, split));
-        assert_eq!(wanted.take(), Some(Request::Some { vmas: true, ranges: vec![] }));
+        assert_eq!(wanted.take(), Some(Request::Some { vmas: true, files: false, ranges: vec![] }));
         wanted.event(&fixture::change(1, Change::Exec { errno: 0 }));
         assert_eq!(wanted.take(), Some(Request::Everything));
     }

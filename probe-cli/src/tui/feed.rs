@@ -186,7 +186,7 @@ mod tests {
 
         fn ask(&mut self, request: Request) {
             let Request::Watch(pid) = request else { return };
-            self.0.push(Input::Left(pid));
+            self.0.push(Input::Left { time: 1, pid });
         }
     }
 
@@ -202,7 +202,7 @@ mod tests {
             assert!(started.elapsed() < Duration::from_mins(1));
             std::thread::yield_now();
         }
-        assert_eq!(came, [Input::Left(7)]);
+        assert_eq!(came, [Input::Left { time: 1, pid: 7 }]);
         pump.finish().unwrap();
     }
 

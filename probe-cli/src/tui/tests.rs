@@ -192,7 +192,7 @@ fn how_a_map_is_kept_up_to_date() {
     let chosen = Info { scope: Scope::Chosen, ..blind.clone() };
     let mut twice = opened(fixture::map(Some(1)), None);
     twice.push(Reading { time: 5_600_000_000, why: Why::Missed, ..fixture::map(Some(1)) }.into());
-    let unread = Input::Unread { pid: fixture::OPENED, why: "no rights".to_owned() };
+    let unread = Input::Unread { time: 0, pid: fixture::OPENED, why: "no rights".to_owned() };
     let lines = [
         line(fixture::info(), fixture::busy(9)),
         line(fixture::info(), opened(fixture::map(Some(1)), None)),

@@ -17,6 +17,7 @@ mod hints;
 mod input;
 mod leaves;
 mod levels;
+mod live;
 mod lost;
 mod many;
 mod maps;
@@ -33,6 +34,7 @@ mod quiet;
 mod restless;
 mod roles;
 mod run;
+mod scenario;
 mod setting;
 mod shared;
 mod smaps;
@@ -62,6 +64,8 @@ fn main() {
         maps::trials(),
         churn::trials(),
         storm::trials(),
+        live::trials(),
+        scenario::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),

@@ -225,6 +225,38 @@ impl Area {
         }
     }
 
+    /// Unmaps a part.
+    pub(crate) fn unmap(&self, range: Range<usize>) -> io::Result<()> {
+        assert!(range.end <= self.length);
+        let start = (self.start + range.start) as *mut c_void;
+        // SAFETY: our own mapping, which nobody uses any more.
+        match unsafe { libc::munmap(start, range.len()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Maps new anonymous memory in the place of a part.
+    pub(crate) fn remap(&self, range: Range<usize>) -> io::Result<()> {
+        assert!(range.end <= self.length);
+        let (flags, file) = Backing::Anonymous.arguments();
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let at = self.start + range.start;
+        Self::map(at, range.len(), access, (flags | libc::MAP_FIXED, file)).map(|_| ())
+    }
+
+    /// Moves a part to the beginning of another area, in the place of what is there.
+    pub(crate) fn move_to(&self, range: Range<usize>, to: &Self) -> io::Result<()> {
+        assert!(range.end <= self.length && range.len() <= to.length);
+        let start = (self.start + range.start) as *mut c_void;
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: two parts of our own mappings, which nobody refers to.
+        let moved = unsafe {
+            libc::mremap(start, range.len(), range.len(), flags, to.start as *mut c_void)
+        };
+        if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Makes a guard region.
     pub(crate) fn guard(&self, range: Range<usize>) -> io::Result<()> {
         self.advise(range, MADV_GUARD_INSTALL)

@@ -94,7 +94,7 @@ impl Reading {
 }
 
 /// Stops khugepaged and ksmd until what it gives is dropped; only in a guest.
-fn stop_background() -> Vec<Setting> {
+pub(crate) fn stop_background() -> Vec<Setting> {
     if guest().is_none() {
         return Vec::new();
     }
@@ -139,7 +139,7 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
 }
 
 /// `None` while one of its threads does anything.
-fn all_sleep(pid: u32) -> Option<()> {
+pub(crate) fn all_sleep(pid: u32) -> Option<()> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let sleeps = |thread: fs::DirEntry| {
         let stat = fs::read_to_string(thread.path().join("stat")).ok()?;

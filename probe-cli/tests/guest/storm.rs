@@ -68,7 +68,7 @@ fn others() -> Result<(), Failed> {
     storm(&few, others)
 }
 
-fn seeds(default: u64) -> Result<RangeInclusive<u64>, Failed> {
+pub(crate) fn seeds(default: u64) -> Result<RangeInclusive<u64>, Failed> {
     let Ok(text) = env::var("WALKPROBE_SEEDS") else { return Ok(1..=default) };
     Ok(match text.split_once('-') {
         Some((first, last)) => first.parse()?..=last.parse()?,
@@ -77,13 +77,13 @@ fn seeds(default: u64) -> Result<RangeInclusive<u64>, Failed> {
 }
 
 /// What makes the kernel busy by itself, and lets it swap: only in guests.
-struct Weather {
+pub(crate) struct Weather {
     _settings: Vec<Setting>,
     swap: Option<Swap>,
 }
 
 impl Weather {
-    fn new() -> Result<Self, Failed> {
+    pub(crate) fn new() -> Result<Self, Failed> {
         if guest().is_none() {
             note("natively: no swap space, no KSM, no compaction");
             return Ok(Self { _settings: Vec::new(), swap: None });
@@ -116,9 +116,30 @@ impl Weather {
     }
 }
 
+impl Weather {
+    /// What to call the storm of a seed with.
+    pub(crate) fn arguments(&self, seed: u64) -> Vec<String> {
+        // From two to four.
+        let threads = 2 + seed % 3;
+        let mut arguments = vec![
+            format!("--seed={seed}"),
+            format!("--threads={threads}"),
+            format!("--operations={OPERATIONS}"),
+            format!("--quiet-every={QUIET_EVERY}"),
+        ];
+        if self.swap.is_some() {
+            arguments.push(format!("--folder={}", swap::FOLDER));
+        }
+        if guest().is_some() {
+            arguments.push("--whole-machine".to_owned());
+        }
+        arguments
+    }
+}
+
 /// How often each operation was done and refused, and why others were skipped.
 #[derive(Default)]
-struct Summary {
+pub(crate) struct Summary {
     did: BTreeMap<String, (u64, u64)>,
     skipped: BTreeMap<String, String>,
 }
@@ -149,25 +170,14 @@ fn storm(seeds: &RangeInclusive<u64>, others: Vec<LiveSource>) -> Result<(), Fai
     let mut summary = Summary::default();
     let start = Instant::now();
     for seed in seeds.clone() {
-        // From two to four.
-        let threads = 2 + seed % 3;
-        let mut arguments = vec![
-            format!("--seed={seed}"),
-            format!("--threads={threads}"),
-            format!("--operations={OPERATIONS}"),
-            format!("--quiet-every={QUIET_EVERY}"),
-        ];
-        if weather.swap.is_some() {
-            arguments.push(format!("--folder={}", swap::FOLDER));
-        }
-        if guest().is_some() {
-            arguments.push("--whole-machine".to_owned());
-        }
+        let arguments = weather.arguments(seed);
         let points = state.points;
-        one(&arguments, &mut state, &mut summary).map_err(|failed| {
-            let why = failed.message().unwrap_or_default();
-            format!("walkprobe workload storm {}: {why}", arguments.join(" "))
-        })?;
+        one(&arguments, &mut summary, |_| Ok(()), |pid| at_quiet(pid, &mut state)).map_err(
+            |failed| {
+                let why = failed.message().unwrap_or_default();
+                format!("walkprobe workload storm {}: {why}", arguments.join(" "))
+            },
+        )?;
         ensure(state.points - points == OPERATIONS / QUIET_EVERY, || {
             format!("seed {seed}: {} quiet points", state.points - points)
         })?;
@@ -219,11 +229,17 @@ impl Drop for Running {
 }
 
 /// One storm from its beginning to its end.
-fn one(arguments: &[String], state: &mut State, summary: &mut Summary) -> Result<(), Failed> {
+pub(crate) fn one(
+    arguments: &[String],
+    summary: &mut Summary,
+    mut begin: impl FnMut(u32) -> Result<(), Failed>,
+    mut at_quiet: impl FnMut(u32) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let mut command = walkprobe();
     command.args(["workload", "storm"]).args(arguments);
     let mut child = Running(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
     let pid = child.0.id();
+    begin(pid)?;
     let out = BufReader::new(child.0.stdout.take().ok_or("no output")?);
     let mut go_on = child.0.stdin.take().ok_or("no input")?;
     let (say, lines) = mpsc::channel();
@@ -233,7 +249,7 @@ fn one(arguments: &[String], state: &mut State, summary: &mut Summary) -> Result
     loop {
         match lines.recv_timeout(PATIENCE) {
             Ok(line) if line.starts_with("quiet ") => {
-                at_quiet(pid, state).map_err(|failed| {
+                at_quiet(pid).map_err(|failed| {
                     format!("{line}: {}", failed.message().unwrap_or_default())
                 })?;
                 go_on.write_all(b"\n")?;

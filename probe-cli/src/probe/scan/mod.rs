@@ -88,6 +88,9 @@ pub struct Scanner {
     tables: Mapped<[Table; PARTS]>,
     orders: Mapped<[Orders; PARTS]>,
     kinds: Kinds,
+    /// Where the kernel keeps the frame of the huge page of zeroes, when none could be had: THP may be switched off, and
+    /// others have mapped it before.
+    huge_zero_pfn: Option<u64>,
     /// What finding folios takes, or why they cannot be found.
     folios: Result<(), String>,
     loads: bool,
@@ -164,8 +167,18 @@ impl Scanner {
         let tables = Mapped::new(map("TABLES")?).map_err(mapping)?;
         let orders = Mapped::new(map("ORDERS")?).map_err(mapping)?;
         let (kinds, folios) = (Kinds::new(facts, marker::swap_type()), Ok(()));
-        let mut scanner =
-            Self { ebpf, state, asked, parts, tables, orders, kinds, folios, loads: false };
+        let mut scanner = Self {
+            ebpf,
+            state,
+            asked,
+            parts,
+            tables,
+            orders,
+            kinds,
+            huge_zero_pfn: None,
+            folios,
+            loads: false,
+        };
         let own = search::orient(&mut scanner, facts)?;
         scanner.folios = folio::orient(&mut scanner, facts, &own)?;
         Ok(scanner)
@@ -198,7 +211,10 @@ impl Scanner {
         if let (true, Err(why)) = (wants.folios, &self.folios) {
             return Err(ScanError::NoFolios(why.clone()));
         }
-        let kinds = self.kinds.clone();
+        let mut kinds = self.kinds.clone();
+        if kinds.huge_zero_frame.is_none() {
+            kinds.huge_zero_frame = search::find_huge_zero(self)?;
+        }
         let mut decoder = Decoder::new(&kinds, ranges, wants, take);
         let mut effort = Effort::default();
         for spans in spans(ranges, NEAR).chunks(RANGES) {

@@ -9,7 +9,7 @@ use probe_common::{
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::{AddressSpace, ScanError, Scanner};
-use crate::kernel::facts::Facts;
+use crate::kernel::{facts::Facts, symbols::Symbols};
 
 const PAGE: usize = 1 << PTE_SHIFT;
 const PMD: usize = 1 << PMD_SHIFT;
@@ -55,7 +55,23 @@ pub(super) fn orient(scanner: &mut Scanner, facts: &Facts) -> Result<AddressSpac
     zero.look(0);
     scanner.kinds.zero_frame = own_leaf(scanner, &own, zero.address())?.map(|leaf| leaf.frame());
     scanner.kinds.huge_zero_frame = huge_zero_frame(scanner, &own)?;
+    if scanner.kinds.huge_zero_frame.is_none() {
+        scanner.huge_zero_pfn = symbol("huge_zero_pfn");
+    }
     Ok(own)
+}
+
+/// Where the kernel keeps a variable; `None` when it does not tell. This reads all symbols, in some ms.
+fn symbol(name: &str) -> Option<u64> {
+    let symbols = Symbols::read(&[name].into()).ok()?;
+    symbols.address(name).filter(|_| symbols.count(name) == 1)
+}
+
+/// The first frame of the huge page of zeroes, as the kernel has it now, where nothing here holds it.
+pub(super) fn find_huge_zero(scanner: &mut Scanner) -> Result<Option<u64>, ScanError> {
+    let Some(address) = scanner.huge_zero_pfn else { return Ok(None) };
+    // `~0UL` while there is none (mm/huge_memory.c).
+    Ok(scanner.words(address)?.map(|words| words[0]).filter(|&frame| frame != u64::MAX))
 }
 
 /// The offset of a member, or why it is not known.
@@ -145,7 +161,8 @@ fn leaf(
     Ok(None)
 }
 
-/// The first frame of the huge page of zeroes, which a read maps where THP is allowed.
+/// The first frame of the huge page of zeroes, which a read maps where THP is allowed; this process then holds it to
+/// its end.
 fn huge_zero_frame(scanner: &mut Scanner, own: &AddressSpace) -> Result<Option<u64>, ScanError> {
     let sample = Sample::new(2 * PMD)?;
     let aligned = sample.address().next_multiple_of(PMD as u64);

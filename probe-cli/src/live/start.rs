@@ -11,7 +11,7 @@ use crate::{
 ///
 /// # Errors
 /// When nothing can be attached: [`Failure::Impossible`], with the reason and the cure.
-pub(super) fn start(settings: &Settings) -> anyhow::Result<(Facts, Live)> {
+pub fn start(settings: &Settings) -> anyhow::Result<(Facts, Live)> {
     let (facts, symbols) = gather(probe::mechanisms);
     let live = Live::start(&facts, symbols, plan(&facts), settings)
         .map_err(|error| Failure::Impossible(format!("{error}; {}", cure(&facts))))?;
