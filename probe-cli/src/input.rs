@@ -46,7 +46,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// When it was, in ns of `CLOCK_MONOTONIC`.
+    /// When it was, in ns of `CLOCK_MONOTONIC`; 0 for what has no time.
     #[must_use]
     pub fn time(&self) -> u64 {
         match self {

@@ -10,6 +10,12 @@ pub const NONE8: u8 = u8::MAX;
 /// An offset that this kernel does not have.
 pub const NONE16: u16 = u16::MAX;
 
+/// Bits of a slot's number that are the probe's; the others are the last ones of the thread's number.
+pub const SLOT_PROBE_BITS: u32 = 6;
+/// Slots for operations that are under way: threads whose numbers follow one another share none, up to 512 of them.
+pub const SLOTS: u32 = 512 << SLOT_PROBE_BITS;
+const _: () = assert!(PROBES < 1 << SLOT_PROBE_BITS);
+
 /// Where the arguments of a probed function stand, from the function's BTF prototype.
 ///
 /// Positions count from 0; [`NONE8`] where the function has no such argument.
@@ -171,7 +177,14 @@ pub struct Config {
     /// The bit in `folio.flags` that says that the folio is large; [`NONE8`] when it is not known.
     pub page_head: u8,
     /// Keeps the size a multiple of 8.
-    pub reserved: [u8; 5],
+    pub reserved: u8,
+    /// The only thread group in the map `TARGETS`; 0 when there are others. Its statistics are the
+    /// counters of the probes.
+    pub target: u32,
+    /// From so many bytes in the ring buffer on the reader is woken.
+    pub hurry: u32,
+    /// Keeps the size a multiple of 8.
+    pub reserved_too: u32,
     /// Offsets of structure members.
     pub offsets: Offsets,
     /// Arguments of each probe, by probe number.
@@ -185,10 +198,13 @@ impl Config {
         filter: 0,
         statistics: 0,
         page_head: NONE8,
-        reserved: [0; 5],
+        reserved: 0,
+        target: 0,
+        hurry: 0,
+        reserved_too: 0,
         offsets: Offsets::NONE,
         arguments: [Arguments::NONE; PROBES],
     };
 }
 
-plain!(Arguments: 16, Offsets: 72, Config: 88 + 16 * PROBES);
+plain!(Arguments: 16, Offsets: 72, Config: 96 + 16 * PROBES);

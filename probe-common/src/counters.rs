@@ -23,6 +23,17 @@ pub struct Counters {
     pub lost_ring: u64,
     /// Operations whose beginning could not be remembered (too many at once).
     pub lost_state: u64,
+    /// Time spent in those that were counted, emitted or lost at the ring buffer, in ns; only where
+    /// there is a single target.
+    pub ns: u64,
+}
+
+impl Counters {
+    /// Operations that ended, and were wanted.
+    #[must_use]
+    pub const fn calls(&self) -> u64 {
+        self.counted + self.emitted + self.lost_ring
+    }
 }
 
 /// Key of the statistics by process.
@@ -47,4 +58,4 @@ pub struct ProcessStat {
     pub comm: [u8; COMM_LEN],
 }
 
-plain!(Counters: 56, ProcessKey: 8, ProcessStat: 32);
+plain!(Counters: 64, ProcessKey: 8, ProcessStat: 32);

@@ -4,6 +4,7 @@
 
 use aya_ebpf::{
     EbpfContext as _,
+    helpers::bpf_get_current_task,
     macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint},
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext},
 };
@@ -12,7 +13,7 @@ use probe_common::probe::Probe;
 use crate::{
     change, collapse,
     context::{Registers, Words},
-    fault, split, vma, walk,
+    direct, fault, slots, split, vma, walk,
 };
 
 macro_rules! function {
@@ -154,6 +155,20 @@ mod trial {
 
     #[raw_tracepoint]
     fn trial_tracepoint(_context: RawTracePointContext) -> i32 {
+        0
+    }
+
+    /// What [`direct`] does.
+    #[raw_tracepoint]
+    fn trial_cast(_context: RawTracePointContext) -> i32 {
+        let word: Option<u64> = direct::integer(unsafe { bpf_get_current_task() });
+        i32::from(word.is_some())
+    }
+
+    /// What [`slots`] does.
+    #[raw_tracepoint]
+    fn trial_exchange(_context: RawTracePointContext) -> i32 {
+        slots::try_exchange();
         0
     }
 }

@@ -90,6 +90,18 @@ pub fn filters() -> bool {
     unsafe { ptr::read_volatile(&raw const CONFIG.filter) != 0 }
 }
 
+/// The only process that is wanted; 0 where there is not exactly one.
+#[inline(always)]
+pub fn only_target() -> u32 {
+    unsafe { ptr::read_volatile(&raw const CONFIG.target) }
+}
+
+/// From so many bytes in the ring buffer on the reader is woken.
+#[inline(always)]
+pub fn hurry() -> u64 {
+    u64::from(unsafe { ptr::read_volatile(&raw const CONFIG.hurry) })
+}
+
 /// The bit of a folio's flags that says that it is large; `None` when it is not known.
 #[inline(always)]
 pub fn page_head() -> Option<u8> {

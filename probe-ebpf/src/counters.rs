@@ -8,6 +8,8 @@ use probe_common::{
     probe::{PROBES, Probe},
 };
 
+use crate::config::only_target;
+
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(PROBES as u32, 0);
 
@@ -25,6 +27,12 @@ pub enum Fate {
 /// Counts one operation as seen, and what became of it.
 #[inline(always)]
 pub fn count(probe: Probe, fate: Fate) {
+    count_time(probe, fate, 0);
+}
+
+/// The same, and how long it took where the counters are the statistics of the only target.
+#[inline(always)]
+pub fn count_time(probe: Probe, fate: Fate, duration: u64) {
     let Some(counters) = COUNTERS.get_ptr_mut(probe.index() as u32) else {
         return;
     };
@@ -39,6 +47,9 @@ pub fn count(probe: Probe, fate: Fate) {
         Fate::LostState => &mut counters.lost_state,
     };
     add(field, 1);
+    if only_target() != 0 && duration != 0 {
+        add(&mut counters.ns, duration);
+    }
 }
 
 /// Adds to a number in a map value.

@@ -1,11 +1,12 @@
 //! Operations between their beginning and their end.
 
-use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::map, maps::HashMap};
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use probe_common::probe::Probe;
 
 use crate::{
     counters::{Fate, count},
     diagnose,
+    slots::{self, Key},
     target::{Actor, is_wanted},
 };
 
@@ -20,20 +21,6 @@ pub struct Operation {
     pub small: u32,
     pub words: [u64; 3],
 }
-
-/// One operation of a probe at a time for each thread.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Key {
-    tid: u32,
-    probe: u32,
-}
-
-/// How many operations can be under way at once, over all threads.
-const MAX_UNDER_WAY: u32 = 16384;
-
-#[map]
-static OPERATIONS: HashMap<Key, Operation> = HashMap::with_max_entries(MAX_UNDER_WAY, 0);
 
 /// Whose address space an operation is about.
 #[derive(Clone, Copy)]
@@ -57,9 +44,9 @@ pub fn begin(probe: Probe, of: Of, small: u32, words: [u64; 3]) {
 /// Remembers an operation that [`wanted_target`] found to be wanted.
 #[inline(always)]
 pub fn remember(probe: Probe, actor: Actor, target_tgid: u32, small: u32, words: [u64; 3]) {
-    let key = Key { tid: actor.tid, probe: probe.index() as u32 };
-    let operation = Operation { time: unsafe { bpf_ktime_get_ns() }, target_tgid, small, words };
-    if OPERATIONS.insert(key, operation, 0).is_err() {
+    let time = unsafe { bpf_ktime_get_ns() };
+    let operation = Operation { time, target_tgid, small, words };
+    if !slots::put(Key::new(actor.tid, probe), operation) {
         count(probe, Fate::LostState);
         diagnose::operations_full(probe, actor.tid);
     }
@@ -83,17 +70,12 @@ pub fn wanted_target(probe: Probe, actor: Actor, of: Of) -> Option<u32> {
 /// Whether this thread is in an operation of another probe that is attached, and that is wanted.
 #[inline(always)]
 pub fn is_within(probe: Probe, actor: Actor) -> bool {
-    let key = Key { tid: actor.tid, probe: probe.index() as u32 };
-    unsafe { OPERATIONS.get(key) }.is_some()
+    slots::has(Key::new(actor.tid, probe))
 }
 
 /// Takes back what [`begin`] remembered for this thread; `None` when the operation was not
 /// wanted, or began before the probe was attached.
 #[inline(always)]
 pub fn end(probe: Probe) -> Option<Operation> {
-    let key = Key { tid: Actor::current().tid, probe: probe.index() as u32 };
-    let operation = unsafe { *OPERATIONS.get(key)? };
-    // Only this thread writes this key: it is there.
-    let _ = OPERATIONS.remove(key);
-    Some(operation)
+    slots::take(Key::new(Actor::current().tid, probe))
 }

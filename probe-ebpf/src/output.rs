@@ -1,6 +1,7 @@
 //! What leaves the kernel: statistics by process, and records.
 
 use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_comm, bpf_get_smp_processor_id, bpf_ktime_get_ns},
     macros::map,
     maps::{PerCpuHashMap, RingBuf},
@@ -12,8 +13,8 @@ use probe_common::{
 };
 
 use crate::{
-    config::{keeps_statistics, streams},
-    counters::{Fate, add, count},
+    config::{hurry, keeps_statistics, only_target, streams},
+    counters::{Fate, add, count_time},
     operation::Operation,
     target::Actor,
 };
@@ -48,18 +49,19 @@ pub fn send<R: 'static>(
     flags: u8,
     make: impl FnOnce(Header) -> R,
 ) {
-    let actor = Actor::current();
-    if keeps_statistics() {
-        add_to_process(probe, actor, target_tgid, duration);
+    // The statistics of an only target are the counters.
+    if keeps_statistics() && only_target() == 0 {
+        add_to_process(probe, target_tgid, duration);
     }
     if !streams(probe) {
-        count(probe, Fate::Counted);
+        count_time(probe, Fate::Counted, duration);
         return;
     }
     let Some(mut slot) = EVENTS.reserve::<R>(0) else {
-        count(probe, Fate::LostRing);
+        count_time(probe, Fate::LostRing, duration);
         return;
     };
+    let actor = Actor::current();
     let kernel_thread = if actor.is_kernel_thread() { KERNEL_THREAD } else { 0 };
     slot.write(make(Header {
         time,
@@ -72,19 +74,32 @@ pub fn send<R: 'static>(
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
         comm: comm(),
     }));
-    slot.submit(0);
-    count(probe, Fate::Emitted);
+    slot.submit(wakeup());
+    count_time(probe, Fate::Emitted, duration);
+}
+
+/// Whether the reader is to be woken: it looks on its own from time to time, and only has to hurry when
+/// much is waiting. To wake it costs many times what a record does.
+#[inline(always)]
+fn wakeup() -> u64 {
+    let waiting = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let flag = if waiting < hurry() { BPF_RB_NO_WAKEUP } else { BPF_RB_FORCE_WAKEUP };
+    u64::from(flag)
 }
 
 #[inline(always)]
-fn add_to_process(probe: Probe, actor: Actor, target_tgid: u32, duration: u64) {
+fn add_to_process(probe: Probe, target_tgid: u32, duration: u64) {
     let key = ProcessKey { tgid: target_tgid, probe: probe.index() as u32 };
-    if PROCESSES.get_ptr_mut(key).is_none() {
-        let comm = if actor.tgid == target_tgid { comm() } else { [0; COMM_LEN] };
-        // Another thread can be quicker (`BPF_NOEXIST`), which is as good.
-        let _ = PROCESSES.insert(key, ProcessStat { calls: 0, ns: 0, comm }, 1);
-    }
-    if let Some(stat) = PROCESSES.get_ptr_mut(key) {
+    let stat = match PROCESSES.get_ptr_mut(key) {
+        Some(stat) => Some(stat),
+        None => {
+            let comm = if Actor::current().tgid == target_tgid { comm() } else { [0; COMM_LEN] };
+            // Another thread can be quicker (`BPF_NOEXIST`), which is as good.
+            let _ = PROCESSES.insert(key, ProcessStat { calls: 0, ns: 0, comm }, 1);
+            PROCESSES.get_ptr_mut(key)
+        }
+    };
+    if let Some(stat) = stat {
         let stat = unsafe { &mut *stat };
         add(&mut stat.calls, 1);
         add(&mut stat.ns, duration);

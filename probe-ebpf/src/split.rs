@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     counters::{Fate, count},
     diagnose,
-    kernel::{read, read_at},
+    kernel::{read, read_integer},
     operation::{Of, begin, end, wanted_target},
     output::finish,
     target::Actor,
@@ -36,7 +36,7 @@ pub fn enter_pmd<C: Context>(context: C, probe: Probe) {
     let address = context.argument(position!(probe, address));
     let freeze = context.argument(position!(probe, freeze)) & 1;
     let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
-    let before: u64 = read_at(pmd).unwrap_or_else(|| {
+    let before: u64 = read_integer(pmd).unwrap_or_else(|| {
         diagnose::unreadable(probe);
         0
     });
@@ -53,7 +53,7 @@ pub fn exit_pmd<C: Context>(_context: C, probe: Probe) {
         return;
     };
     let [address, before, pmd] = operation.words;
-    let after: u64 = read_at(pmd).unwrap_or(0);
+    let after: u64 = read_integer(pmd).unwrap_or(0);
     if is_leaf(after) {
         count(probe, Fate::Ignored);
         return;

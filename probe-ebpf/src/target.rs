@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    config::{filters, offset},
+    config::{filters, offset, only_target},
     kernel::read,
 };
 
@@ -21,7 +21,6 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 /// The thread that runs now.
 #[derive(Clone, Copy)]
 pub struct Actor {
-    task: u64,
     pub tgid: u32,
     pub tid: u32,
 }
@@ -30,23 +29,25 @@ impl Actor {
     #[inline(always)]
     pub fn current() -> Self {
         let pid_tgid = bpf_get_current_pid_tgid();
-        Self {
-            task: unsafe { bpf_get_current_task() },
-            tgid: (pid_tgid >> 32) as u32,
-            tid: pid_tgid as u32,
-        }
+        Self { tgid: (pid_tgid >> 32) as u32, tid: pid_tgid as u32 }
+    }
+
+    /// `struct task_struct *`.
+    #[inline(always)]
+    fn task() -> u64 {
+        unsafe { bpf_get_current_task() }
     }
 
     #[inline(always)]
     pub fn is_kernel_thread(self) -> bool {
-        read::<u32>(self.task, offset!(task_struct_flags))
+        read::<u32>(Self::task(), offset!(task_struct_flags))
             .is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
     /// Whether an address space is the one that the thread runs in.
     #[inline(always)]
     pub fn has(self, mm: u64) -> bool {
-        read::<u64>(self.task, offset!(task_struct_mm)) == Some(mm)
+        read::<u64>(Self::task(), offset!(task_struct_mm)) == Some(mm)
     }
 
     /// The thread group that an address space belongs to; 0 when the kernel does not tell.
@@ -55,7 +56,7 @@ impl Actor {
     /// exits has given up its `mm` before the last of it is torn down: it is then its own.
     #[inline(always)]
     pub fn owner_of(self, mm: u64) -> u32 {
-        let own: u64 = read(self.task, offset!(task_struct_mm)).unwrap_or(0);
+        let own: u64 = read(Self::task(), offset!(task_struct_mm)).unwrap_or(0);
         if mm != 0 && mm == own {
             return self.tgid;
         }
@@ -70,5 +71,8 @@ impl Actor {
 /// Whether operations on this thread group's address space are wanted.
 #[inline(always)]
 pub fn is_wanted(tgid: u32) -> bool {
-    !filters() || unsafe { TARGETS.get(tgid) }.is_some()
+    match only_target() {
+        0 => !filters() || unsafe { TARGETS.get(tgid) }.is_some(),
+        only => tgid == only,
+    }
 }

@@ -16,7 +16,7 @@ use crate::{exec, say};
 
 const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Suites that hold kernels or the compiler's sources, oldest first.
+/// Suites that hold kernels, bpftrace or the compiler's sources, oldest first.
 const SUITES: &[&str] =
     &["bullseye", "bookworm", "trixie", "trixie-backports", "sid", "experimental"];
 /// Suites of the archive of security updates.
@@ -202,15 +202,22 @@ impl Apt {
         debs(folder)
     }
 
-    /// Downloads packages with whatever they need and this machine lacks, installing nothing.
-    pub(crate) fn download_with_dependencies(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let archives = self.folder.join("cache/archives");
+    /// Downloads packages into a folder, with whatever they need and this apt's machine lacks, installing
+    /// nothing. The machine of [`Apt::all_suites`] has nothing yet.
+    pub(crate) fn download_with_dependencies(
+        &self,
+        packages: &[&str],
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(folder.join("partial"))?;
         exec::output(
             self.command("apt-get")
+                .arg("-o")
+                .arg(format!("Dir::Cache::Archives={}", folder.display()))
                 .args(["-q", "-y", "--no-install-recommends", "--download-only", "install"])
                 .args(packages),
         )?;
-        debs(&archives)
+        debs(folder)
     }
 }
 

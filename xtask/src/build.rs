@@ -20,6 +20,21 @@ pub(crate) fn guest_init(cx: &Context) -> Result<PathBuf> {
     binary(cx, "probe-lab", "guest-init")
 }
 
+/// Builds a static program of cargo's tests or benches (`--test NAME`, `--bench NAME`); cargo tells where it is.
+pub(crate) fn harness(cx: &Context, kind: &str, name: &str) -> Result<PathBuf> {
+    build_ebpf::ensure(cx)?;
+    let mut cargo = cargo(cx, "build");
+    cargo.args(["--release", "--package", "walkprobe", kind, name]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let messages = exec::output(&mut cargo)?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo built no program `{name}`"))
+}
+
 fn binary(cx: &Context, package: &str, name: &str) -> Result<PathBuf> {
     let mut cargo = cargo(cx, "build");
     // Says nothing when nothing is to be done, for its output would mix with that of a guest's command.

@@ -45,9 +45,9 @@ pub struct Collector {
     lost: u64,
     /// The changes of leaves, beside faults, are no events: this kernel does not tell them, or nobody asked.
     is_blind: bool,
+    takes_turns: bool,
     /// Where all processes are counted.
     census: Option<Census>,
-    takes_turns: bool,
 }
 
 /// A process whose map is kept up to date.
@@ -72,8 +72,8 @@ impl Collector {
             due: Instant::now(),
             lost: 0,
             is_blind,
-            census: None,
             takes_turns: true,
+            census: None,
         };
         for &pid in pids {
             collector.watch(pid);
@@ -81,17 +81,17 @@ impl Collector {
         collector
     }
 
-    /// Counts all processes by leaf size too, in turn.
-    #[must_use]
-    pub fn with_census(self) -> Self {
-        Self { census: Some(Census::default()), ..self }
-    }
-
     /// Reads only what is marked, and nothing in turn: what no event tells of stays unseen. For tests.
     #[must_use]
     pub fn without_turns(mut self) -> Self {
         self.takes_turns = false;
         self
+    }
+
+    /// Counts all processes by leaf size too, in turn.
+    #[must_use]
+    pub fn with_census(self) -> Self {
+        Self { census: Some(Census::default()), ..self }
     }
 
     /// Keeps one more up to date.

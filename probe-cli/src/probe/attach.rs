@@ -7,17 +7,18 @@ use aya::{
     programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint},
 };
 use probe_common::{
-    config::Config,
+    config::{Config, SLOTS},
     probe::{Family, PROBES, Probe},
 };
 
 use super::{
     ProbeError,
     error::brief_program_error,
+    instructions::Instructions,
     object::{self, Sizes},
 };
 use crate::{
-    kernel::facts::Mechanism,
+    kernel::facts::{Cast, Mechanism},
     plan::{Candidate, Plan, Reason, Report},
 };
 
@@ -37,6 +38,19 @@ pub struct Settings {
     /// What the programs report through aya-log: 0 nothing, 5 everything.
     pub log_level: u8,
 }
+
+impl Settings {
+    /// The thread group, where there is one only.
+    pub(super) fn only_target(&self) -> Option<u32> {
+        match self.targets[..] {
+            [target] => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// The part of the ring buffer that may fill before the reader is woken.
+const HURRY: u32 = 8;
 
 /// Enough for about 80,000 records.
 pub const RING_BYTES: u32 = 8 << 20;
@@ -69,7 +83,11 @@ type Choice = [Option<usize>; PROBES];
 /// The positions of arguments are fixed when the maps are created, so a candidate with other
 /// positions needs the whole object anew. That only happens when the kernel refuses what the plan
 /// thought possible.
-pub(super) fn attach(mut plan: Plan, settings: &Settings) -> Result<Attached, ProbeError> {
+pub(super) fn attach(
+    mut plan: Plan,
+    cast: Option<Cast>,
+    settings: &Settings,
+) -> Result<Attached, ProbeError> {
     plan.retain(|probe| settings.families.contains(&probe.family()));
     // Kernels before 5.11 account maps to this limit. Without the right to raise it they say so.
     let _ = rustix::process::setrlimit(
@@ -77,9 +95,10 @@ pub(super) fn attach(mut plan: Plan, settings: &Settings) -> Result<Attached, Pr
         rustix::process::Rlimit { current: None, maximum: None },
     );
     let btf = Btf::from_sys_fs().ok();
+    let instructions = Instructions::tried(cast);
     loop {
         let choice = choose(&plan);
-        let mut ebpf = load(&plan, &choice, settings)?;
+        let mut ebpf = load(&plan, &choice, settings, instructions)?;
         let mut refused = false;
         for row in &mut plan.rows {
             let Some(number) = choice[row.probe.index()] else { continue };
@@ -107,12 +126,19 @@ fn choose(plan: &Plan) -> Choice {
     choice
 }
 
-fn load(plan: &Plan, choice: &Choice, settings: &Settings) -> Result<Ebpf, ProbeError> {
+fn load(
+    plan: &Plan,
+    choice: &Choice,
+    settings: &Settings,
+    instructions: Instructions,
+) -> Result<Ebpf, ProbeError> {
     let mut config = Config {
         stream: settings.stream.iter().fold(0, |set, probe| set | probe.bit()),
         filter: u8::from(!settings.targets.is_empty()),
         statistics: u8::from(settings.statistics),
         page_head: plan.page_head.unwrap_or(probe_common::config::NONE8),
+        target: settings.only_target().unwrap_or(0),
+        hurry: settings.ring_bytes / HURRY,
         offsets: plan.offsets,
         ..Config::NONE
     };
@@ -124,10 +150,11 @@ fn load(plan: &Plan, choice: &Choice, settings: &Settings) -> Result<Ebpf, Probe
     let sizes = Sizes {
         ring: settings.ring_bytes,
         targets: u32::try_from(settings.targets.len()).unwrap_or(u32::MAX).max(1),
+        slots: SLOTS,
         operations: 16384,
-        processes: if settings.statistics { 16384 } else { 1 },
+        processes: if settings.statistics && settings.only_target().is_none() { 16384 } else { 1 },
     };
-    let mut ebpf = object::load(&config, sizes, settings.log_level, None)?;
+    let mut ebpf = object::load(&config, sizes, settings.log_level, instructions)?;
     let map_error = |action| move |error| ProbeError::Map { action, map: "TARGETS", error };
     if let Some(map) = ebpf.map_mut("TARGETS") {
         let mut targets = HashMap::<_, u32, u8>::try_from(map).map_err(map_error("open"))?;

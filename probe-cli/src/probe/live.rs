@@ -30,6 +30,10 @@ use crate::{
 /// How long operations that are under way get to end before the last programs are detached.
 const GRACE: Duration = Duration::from_millis(20);
 
+/// The longest wait between two looks at the ring buffer: the kernel side only wakes its reader when much
+/// is waiting.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How many records are taken before the clock and the signals are looked at again.
 const BATCH: usize = 1024;
 
@@ -47,6 +51,8 @@ pub struct Live {
     names: HashMap<u32, String>,
     /// Processes in the statistics that have ended.
     gone: HashSet<u32>,
+    /// The only process that is looked at, until it has ended: its statistics are the counters.
+    only: Option<u32>,
 }
 
 /// What the kernel side says when everything is detached.
@@ -69,7 +75,7 @@ impl Live {
         plan: Plan,
         settings: &Settings,
     ) -> Result<Self, ProbeError> {
-        let mut attached = attach(plan, settings)?;
+        let mut attached = attach(plan, facts.cast, settings)?;
         let ebpf = &mut attached.ebpf;
         let logger = if settings.log_level == 0 { None } else { EbpfLogger::init(ebpf).ok() };
         let ring = RingBuf::try_from(take(ebpf, "EVENTS")?).map_err(opening("EVENTS"))?;
@@ -90,6 +96,7 @@ impl Live {
             unreadable: 0,
             names: HashMap::new(),
             gone: HashSet::new(),
+            only: settings.only_target().filter(|_| settings.statistics),
         })
     }
 
@@ -109,8 +116,15 @@ impl Live {
         timeout: Duration,
         mut take: impl FnMut(Event),
     ) -> Result<usize, ProbeError> {
+        let end = Instant::now() + timeout;
         let mut taken = self.drain(BATCH, &mut take);
-        if taken == 0 && self.wait(timeout)? {
+        while taken == 0
+            && let Some(left) =
+                end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
+            if !self.wait(left.min(LOOK))? {
+                break;
+            }
             taken = self.drain(BATCH, &mut take);
         }
         if let Some(logger) = &mut self.logger {
@@ -133,10 +147,11 @@ impl Live {
         taken
     }
 
+    /// Whether nothing interrupted the wait.
     fn wait(&self, timeout: Duration) -> Result<bool, ProbeError> {
         let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
+            Ok(_ready) => Ok(true),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(ProbeError::Wait(error.into())),
         }
@@ -148,6 +163,14 @@ impl Live {
     /// When a map cannot be read.
     pub fn sample(&mut self) -> Result<Sample, ProbeError> {
         let mut processes: BTreeMap<u32, ProcessSample> = BTreeMap::new();
+        let counters = self.counters()?;
+        if let Some(pid) = self.only
+            && counters.iter().any(|counters| counters.calls() > 0)
+        {
+            let calls = counters.map(|counters| counters.calls());
+            let ns = counters.map(|counters| counters.ns);
+            processes.insert(pid, ProcessSample { pid, calls, ns, ..ProcessSample::default() });
+        }
         for row in &self.processes {
             let (key, values) = row.map_err(reading("PROCESSES"))?;
             let Some(probe) = u8::try_from(key.probe).ok().and_then(Probe::from_number) else {
@@ -169,7 +192,7 @@ impl Live {
         Ok(Sample {
             time: clock::monotonic(),
             processes: processes.into_values().collect(),
-            counters: self.counters()?,
+            counters,
             left_out: left_out.iter().sum(),
         })
     }
@@ -197,6 +220,9 @@ impl Live {
     }
 
     fn forget(&mut self, pid: u32) -> Result<(), ProbeError> {
+        if self.only == Some(pid) {
+            self.only = None;
+        }
         for probe in Probe::ALL {
             match self.processes.remove(&ProcessKey { tgid: pid, probe: u32::from(probe as u8) }) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
@@ -230,6 +256,7 @@ impl Live {
                 sum.emitted += value.emitted;
                 sum.lost_ring += value.lost_ring;
                 sum.lost_state += value.lost_state;
+                sum.ns += value.ns;
             }
         }
         Ok(all)

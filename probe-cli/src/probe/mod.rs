@@ -4,6 +4,7 @@ mod attach;
 mod changes;
 mod decode;
 mod error;
+mod instructions;
 mod live;
 mod object;
 pub mod scan;

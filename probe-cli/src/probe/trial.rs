@@ -8,6 +8,7 @@ use probe_common::config::Config;
 
 use super::{
     error::brief_program_error,
+    instructions::Instructions,
     object::{self, Sizes},
 };
 use crate::{
@@ -21,7 +22,7 @@ const TRIAL_TRACEPOINT: &str = "task_newtask";
 /// Tries each kind of program once.
 #[must_use]
 pub fn mechanisms(facts: &Facts) -> Mechanisms {
-    let mut ebpf = match object::load(&Config::NONE, Sizes::SMALLEST, 0, None) {
+    let mut ebpf = match object::load(&Config::NONE, Sizes::SMALLEST, 0, Instructions::default()) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let refused = Trial::Refused(super::ProbeError::Load(error).to_string());

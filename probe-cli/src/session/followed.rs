@@ -54,7 +54,7 @@ impl Followed {
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        if let Some(pid) = event.pid.filter(|_| is_end(event)) {
+        if let (Some(pid), Detail::Change(Change::Exit)) = (event.pid, &event.detail) {
             self.keep(pid);
         }
         for (_, map) in self.maps.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
@@ -100,10 +100,6 @@ impl Followed {
             self.watches.entry(pid).or_default().before_end = Some(Box::new(map.clone()));
         }
     }
-}
-
-fn is_end(event: &Event) -> bool {
-    matches!(event.detail, Detail::Change(Change::Exit))
 }
 
 /// What a map comes to by leaf size.

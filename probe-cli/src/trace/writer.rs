@@ -103,7 +103,8 @@ impl Writer {
     }
 }
 
-/// An input as JSON; nothing for what a trace does not have: counters stand in the footer.
+/// An input as JSON; nothing for what a trace does not have: counters stand in the footer, and what concerns the view alone
+/// stands nowhere.
 fn encode(input: &Input) -> serde_json::Result<Vec<u8>> {
     match input {
         Input::Event(event) => serde_json::to_vec(event),

@@ -41,6 +41,8 @@ pub struct Tracked {
     pieces: Pieces,
     pending: Pending,
     log: Log,
+    /// When the reading began that this program was seen first in.
+    begun: u64,
     /// When the last reading began, and where it read.
     last: (u64, RangeSet<u64>),
     readings: u64,
@@ -67,6 +69,7 @@ impl Tracked {
             pieces: Pieces::default(),
             pending: Pending::default(),
             log: Log::default(),
+            begun: 0,
             last: (0, RangeSet::new()),
             readings: 0,
             has_ended: false,
@@ -179,9 +182,15 @@ impl Tracked {
             }
             Reach::Leaves { .. } => self.leaves(event, &ranges, number),
             Reach::Everything if matches!(event.detail, Detail::Change(Change::Exec { .. })) => {
-                self.all_gone(number);
+                // The end of the address space before was a part of it.
+                self.has_ended = false;
+                if event.end() >= self.begun {
+                    self.all_gone(number);
+                }
             }
             Reach::Everything => self.doubt(number, event.end()),
+            // The end of the address space before, as an exec has it.
+            Reach::End if event.end() < self.begun => {}
             Reach::End => {
                 self.all_gone(number);
                 self.has_ended = true;
@@ -321,6 +330,7 @@ impl Tracked {
             self.vmas.clear();
             self.pending.caught_up(reading.time);
             self.has_ended = false;
+            self.begun = reading.time;
         }
         let mut unseen = None;
         if let Some(vmas) = &reading.vmas {

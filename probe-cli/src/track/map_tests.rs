@@ -192,6 +192,14 @@ fn exec_and_exit_leave_nothing() {
 }
 
 #[test]
+fn an_exec_that_is_told_late_does_not_void_what_came_after() {
+    let mut map = tracked();
+    map.event(&fixture::change(50, Change::Exit));
+    map.event(&fixture::change(60, Change::Exec { errno: 0 }));
+    assert!(!map.has_ended() && map.vmas().len() == 1);
+}
+
+#[test]
 fn single_pages_do_not_fill_the_memory() {
     let mut map = tracked();
     for page in 0..512 {

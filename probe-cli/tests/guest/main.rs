@@ -43,6 +43,7 @@ mod swap;
 mod terminal;
 mod threads;
 mod uffd;
+mod why;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -66,6 +67,7 @@ fn main() {
         storm::trials(),
         live::trials(),
         scenario::trials(),
+        why::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),

@@ -8,6 +8,8 @@
 //! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `shared`, `file` |
 //! | `VERB NAME OFFSET LENGTH [MORE]` | an operation on a part of an area |
 //! | `watch` | what comes before is the beginning; what comes behind is watched |
+//! | `hurry-khugepaged` | khugepaged works all the time until the end |
+//! | `await NAME OFFSET LENGTH STATE` | waits until this stands there |
 //! | `read-it` | what has been marked is read: the effects of what comes before are told apart from later ones |
 //! | `expect CAUSE by ACTOR: CHANGES` | the next transaction, or several that did the same; `expect@6.1,6.12` on these kernels only |
 //! | `map NAME: STATE LENGTH, ...` | what stands in the area at the end |
@@ -30,12 +32,14 @@ use walkprobe::{
 };
 
 use crate::{
+    child::until,
     files,
     live::Watcher,
     memory::{Area, Backing, PAGE, PMD, PUD},
     need::{self, Lack},
     nodes,
     run::{ensure, guest},
+    setting::Setting,
     swap::{Swap, page_out},
     uffd::{Feature, Uffd},
 };
@@ -57,6 +61,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         "split-mprotect",
         "split-munmap",
         "split-dontneed",
+        "collapse-khugepaged",
         "collapse-madvise",
         "zap-dontneed",
         "zap-munmap",
@@ -120,6 +125,7 @@ struct Stage {
     areas: BTreeMap<String, Area>,
     files: BTreeMap<String, File>,
     uffds: Vec<Uffd>,
+    settings: Vec<Setting>,
     _swap: Option<Swap>,
     watcher: Option<Watcher>,
     /// Transactions until the beginning.
@@ -134,6 +140,13 @@ impl Stage {
         match words[..] {
             ["needs", "swap"] => self._swap = Some(Swap::on()?),
             ["needs", _] => {}
+            // khugepaged looks at all that it may at once.
+            ["hurry-khugepaged"] => {
+                let folder = "/sys/kernel/mm/transparent_hugepage/khugepaged";
+                for (file, value) in [("scan_sleep_millisecs", "10"), ("pages_to_scan", "100000")] {
+                    self.settings.push(Setting::change(&format!("{folder}/{file}"), value)?);
+                }
+            }
             ["watch"] => {
                 let watcher = Watcher::begin(process::id(), RING_BYTES)?;
                 self.before = last(&watcher.map()?);
@@ -202,6 +215,7 @@ impl Stage {
             "migrate" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 1)?,
             "home" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 0)?,
             "truncate" => self.files.get(name).ok_or("no file")?.set_len(range.start as u64)?,
+            "await" => self.wait_for(area, range, &more.join(" "))?,
             "fork" => fork()?,
             "guard" => area.guard(range)?,
             "uffd" => {
@@ -219,6 +233,21 @@ impl Stage {
             _ => return Err("no such operation".into()),
         }
         Ok(())
+    }
+
+    /// Waits until something stands in a part of an area.
+    fn wait_for(
+        &self,
+        area: &Area,
+        range: std::ops::Range<usize>,
+        state: &str,
+    ) -> Result<(), Failed> {
+        let watcher = self.watcher.as_ref().ok_or("nobody watches")?;
+        let part = area.part(range).range();
+        until(state, || {
+            let pieces = watcher.map().ok()?.pieces(&part);
+            pieces.iter().all(|(_, piece)| piece.state.to_string() == state).then_some(())
+        })
     }
 
     /// Compares what was expected with what was seen.

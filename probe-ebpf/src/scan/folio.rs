@@ -8,8 +8,8 @@ use probe_common::{
     scan::{DONE, NO_ORDER, Scan},
 };
 
-use super::{ANSWER, GO_ON, ORDERS, STOP, TABLES, direct, state};
-use crate::kernel::read_at;
+use super::{ANSWER, GO_ON, ORDERS, STOP, TABLES, state};
+use crate::{direct, kernel::read_at};
 
 /// A word of a tail page with these bits is no pointer to the head but a mask for the pointer to the page
 /// itself (`compound_info_has_mask`, include/linux/page-flags.h, Linux 7.1): no page struct lies in the last 2 GiB,

@@ -7,7 +7,6 @@
 //! What a loop carries stands in the map value, not on the stack, so that the verifier does not
 //! follow every value that it could have.
 
-mod direct;
 mod folio;
 mod walk;
 

@@ -2,6 +2,7 @@
 //!
 //! Each part has an `ensure` function that is quick when the part is there; the other commands call those they need.
 
+mod bpftrace;
 mod busybox;
 mod linker;
 mod qemu;
@@ -14,6 +15,7 @@ use anyhow::Result;
 use crate::context::Context;
 use crate::{kernels, say, series};
 
+pub(crate) use bpftrace::{Bpftrace, ensure as bpftrace};
 pub(crate) use busybox::ensure as busybox;
 pub(crate) use linker::ensure as linker;
 pub(crate) use qemu::ensure as qemu;

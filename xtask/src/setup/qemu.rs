@@ -35,7 +35,7 @@ fn fetch(cx: &Context) -> Result<()> {
     apt.update()?;
     let scratch = cx.cache.scratch()?;
     let root = scratch.path().join("root");
-    for deb in apt.download_with_dependencies(&[PACKAGE])? {
+    for deb in apt.download_with_dependencies(&[PACKAGE], &scratch.path().join("debs"))? {
         apt::unpack(&deb, &root)?;
     }
     cx.cache.install(&root, FOLDER)?;

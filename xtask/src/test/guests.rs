@@ -1,20 +1,20 @@
 //! The guest tests: the same program on each kernel, and at last on this machine's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use probe_lab::{Accelerator, AddedFile, Error, Input, Streams};
 
 use super::host;
 use super::tally::{Counted, Tally};
 use crate::context::Context;
 use crate::guest::{self, Chosen, Lab};
-use crate::{build, exec, say};
+use crate::{build, say};
 
 /// The path of the tests in a guest.
 const TESTS: &str = "/bin/guest-tests";
@@ -43,7 +43,9 @@ pub(super) fn run(
     native: bool,
     arguments: &[String],
 ) -> Result<()> {
-    let prepared = say::plain_step("guest tests: building", || Ok((Lab::open(cx)?, tests(cx)?)));
+    let prepared = say::plain_step("guest tests: building", || {
+        Ok((Lab::open(cx)?, build::harness(cx, "--test", "guest")?))
+    });
     let (lab, tests) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -198,20 +200,6 @@ fn natively(
         .env_remove(GUEST_VARIABLE)
         .env_remove(LEVELS_VARIABLE);
     host::tests(tally, "tests on this kernel", "[here] ", &mut command);
-}
-
-/// Builds the static test program; cargo tells where it is.
-fn tests(cx: &Context) -> Result<PathBuf> {
-    let mut cargo = build::cargo(cx, "build");
-    cargo.args(["--release", "--package", "walkprobe", "--test", "guest"]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    let messages = exec::output(&mut cargo)?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "guest")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo built no test program `guest`")
 }
 
 #[cfg(test)]

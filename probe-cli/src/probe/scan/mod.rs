@@ -36,6 +36,7 @@ use self::{
 use super::{
     ProbeError,
     error::brief_program_error,
+    instructions::Instructions,
     object::{self, Sizes},
 };
 use crate::{
@@ -310,7 +311,9 @@ impl Scanner {
 
 /// Creates the maps.
 fn load(cast: Option<Cast>) -> Result<Ebpf, ScanError> {
-    Ok(object::load(&Config::NONE, Sizes::SMALLEST, 0, cast).map_err(ProbeError::from)?)
+    // The scan has no exchanges.
+    let instructions = Instructions { cast, exchange: true };
+    Ok(object::load(&Config::NONE, Sizes::SMALLEST, 0, instructions).map_err(ProbeError::from)?)
 }
 
 /// Has the kernel verify the program.

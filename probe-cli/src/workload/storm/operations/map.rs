@@ -43,7 +43,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     Operation::new(
         "map-hugetlb-1g",
-        4,
+        2,
         &[Need::Hugetlb1G],
         "map a private hugetlb page of 1 GiB",
         hugetlb_1g,

@@ -16,7 +16,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
 ];
 
 fn migrate(scene: &mut Scene<'_>) -> io::Result<()> {
-    let node = scene.dice.i32(..2);
+    let node = scene.dice.i32(0..2);
     sys::move_pages(&scene.part(), node)
 }
 

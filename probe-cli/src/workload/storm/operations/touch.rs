@@ -6,6 +6,8 @@ use crate::workload::storm::{arena::Scene, faults, sys, table::Operation};
 
 /// Buffers of one system call (`UIO_MAXIOV`).
 const AT_ONCE: usize = 1024;
+/// Each one is a signal, which takes as long as many faults.
+const MOST_FAILURES: u32 = 64;
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("read-page", 60, &[], "read one page", read_page),
@@ -28,14 +30,18 @@ fn write_page(scene: &mut Scene<'_>) -> io::Result<()> {
     faults::write(scene.page(&part))
 }
 
-/// Touches them all; fails when not one could be.
+/// Touches them all, until [`MOST_FAILURES`] cannot be; fails when not one could.
 fn all(
-    addresses: impl Iterator<Item = usize>,
+    mut addresses: impl Iterator<Item = usize>,
     touch: fn(usize) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut outcome = Err(io::ErrorKind::InvalidInput.into());
-    for address in addresses {
+    let mut failures = 0;
+    while failures < MOST_FAILURES
+        && let Some(address) = addresses.next()
+    {
         let this = touch(address);
+        failures += u32::from(this.is_err());
         if outcome.is_err() {
             outcome = this;
         }

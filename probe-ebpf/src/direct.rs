@@ -13,6 +13,21 @@ static WORDS_TYPE: u32 = 0;
 /// The two words at an address, 0 where they cannot be read; `None` where this is not possible.
 #[inline(always)]
 pub fn two_words(address: u64) -> Option<[u64; 2]> {
+    let words = cast(address)?;
+    Some(unsafe { [ptr::read_volatile(words), ptr::read_volatile(words.add(1))] })
+}
+
+/// The integer at an address, 0 where it cannot be read; `None` where this is not possible.
+#[inline(always)]
+pub fn integer<T>(address: u64) -> Option<T> {
+    const { assert!(size_of::<T>() <= size_of::<u64>()) };
+    let words = cast(address)?;
+    Some(unsafe { ptr::read_volatile(words.cast()) })
+}
+
+/// An address that the program may read from.
+#[inline(always)]
+fn cast(address: u64) -> Option<*const u64> {
     let words_type = unsafe { ptr::read_volatile(&raw const WORDS_TYPE) };
     if words_type == 0 {
         return None;
@@ -30,6 +45,6 @@ pub fn two_words(address: u64) -> Option<[u64; 2]> {
             out("r5") _,
             options(nostack),
         );
-        Some([ptr::read_volatile(words), ptr::read_volatile(words.add(1))])
     }
+    Some(words)
 }

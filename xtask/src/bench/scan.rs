@@ -1,47 +1,26 @@
-//! `cargo xtask bench`: measures, and keeps the table in docs/.
+//! `cargo xtask bench scan`: runs on this machine, as a bench of cargo's.
 
-use std::fs;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, Subcommand};
 
+use crate::build_ebpf;
 use crate::context::Context;
-use crate::{build_ebpf, say};
 
-/// Options of `bench`.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    #[command(subcommand)]
-    which: Which,
-}
-
-#[derive(Debug, Subcommand)]
-enum Which {
-    /// The page-table scan beside PAGEMAP_SCAN, pagemap and smaps, on this kernel; wants root
-    Scan,
-}
-
-/// Measures, shows the table, and writes it into docs/.
-pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
-    let (bench, document, head) = match options.which {
-        Which::Scan => ("scan", "docs/bench-scan.md", SCAN_HEAD),
-    };
+/// Measures; gives the table.
+pub(super) fn run(cx: &Context) -> Result<String> {
     build_ebpf::ensure(cx)?;
     let mut cargo = cx.workspace.cargo();
-    cargo.args(["bench", "--quiet", "--package", "walkprobe", "--bench", bench]);
+    cargo.args(["bench", "--quiet", "--package", "walkprobe", "--bench", "scan"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("the benchmark ended with {}; it wants root", output.status);
     }
-    let table = String::from_utf8(output.stdout).context("the benchmark printed no text")?;
-    say::result(&table);
-    let file = cx.workspace.root.join(document);
-    fs::write(&file, format!("{head}{table}"))
-        .with_context(|| format!("cannot write {}", file.display()))
+    String::from_utf8(output.stdout).context("the benchmark printed no text")
 }
 
-const SCAN_HEAD: &str = "\
+/// What stands before the table.
+pub(super) const HEAD: &str = "\
 # The page-table scan beside the kernel's own interfaces
 
 Made by `cargo xtask bench scan`, as root, on a machine that does little else; do not edit. All readers take turns on the

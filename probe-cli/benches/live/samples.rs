@@ -1,0 +1,97 @@
+//! What was measured, and what follows from it.
+
+use std::time::Duration;
+
+use super::{operations, watchers};
+
+/// ns of CPU time for one operation, by setting, kind and batch; the last kind is the whole batch.
+#[derive(Default)]
+pub(crate) struct Samples {
+    own: [Vec<Vec<f64>>; watchers::ALL.len()],
+    /// What the watcher itself took during a batch, in ns.
+    watcher: [Vec<f64>; watchers::ALL.len()],
+}
+
+impl Samples {
+    /// Adds a batch in a setting: what each kind took, in ns, and the CPU time of the watcher before and after.
+    pub(crate) fn add(
+        &mut self,
+        setting: usize,
+        batch: &[f64],
+        watcher: Option<(Duration, Duration)>,
+    ) {
+        let rows = &mut self.own[setting];
+        rows.resize(operations::ALL.len() + 1, Vec::new());
+        let whole = batch.iter().sum();
+        for ((row, took), operation) in rows.iter_mut().zip(batch).zip(&operations::ALL) {
+            row.push(took / count(operation.count));
+        }
+        rows[operations::ALL.len()].push(whole);
+        let (before, after) = watcher.unwrap_or_default();
+        self.watcher[setting].push(after.saturating_sub(before).as_secs_f64() * 1e9);
+    }
+
+    /// What an operation takes in a setting.
+    pub(crate) fn takes(&self, setting: usize, kind: usize) -> Spread {
+        Spread::of(self.own[setting][kind].clone())
+    }
+
+    /// What the setting adds to an operation, in ns, batch by batch.
+    pub(crate) fn adds(&self, setting: usize, kind: usize) -> Spread {
+        Spread::of(self.added(setting, kind).collect())
+    }
+
+    /// The same in percent of what it takes with nothing attached.
+    pub(crate) fn percent(&self, setting: usize, kind: usize) -> Spread {
+        let bare = &self.own[0][kind];
+        Spread::of(
+            self.added(setting, kind).zip(bare).map(|(ns, bare)| ns / bare * 100.0).collect(),
+        )
+    }
+
+    /// How many times as much one setting adds as another one does.
+    pub(crate) fn ratio(&self, setting: usize, to: usize, kind: usize) -> Spread {
+        let both = self.added(setting, kind).zip(self.added(to, kind));
+        Spread::of(both.map(|(one, other)| one / other).collect())
+    }
+
+    /// What the watcher itself takes for a batch, in ns.
+    pub(crate) fn watcher(&self, setting: usize) -> Spread {
+        Spread::of(self.watcher[setting].clone())
+    }
+
+    fn added(&self, setting: usize, kind: usize) -> impl Iterator<Item = f64> {
+        let both = self.own[setting][kind].iter().zip(&self.own[0][kind]);
+        both.map(|(with, bare)| with - bare)
+    }
+}
+
+/// The median, and the quarters below and above it.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    low: f64,
+    pub(crate) median: f64,
+    high: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |part: usize| {
+            let last = values.len().saturating_sub(1);
+            values.get((last * part + 2) / 4).copied().unwrap_or(f64::NAN)
+        };
+        Self { low: at(1), median: at(2), high: at(3) }
+    }
+
+    /// As `median (low to high)`.
+    pub(crate) fn show(self, digits: usize) -> String {
+        let Self { low, median, high } = self;
+        format!("{median:.digits$} ({low:.digits$} to {high:.digits$})")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
+pub(crate) fn count(number: usize) -> f64 {
+    number as f64
+}

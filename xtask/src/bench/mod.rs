@@ -1,0 +1,42 @@
+//! `cargo xtask bench`: measures, and keeps the table in docs/.
+
+mod live;
+mod scan;
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::say;
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// The page-table scan beside PAGEMAP_SCAN, pagemap and smaps, on this kernel; wants root
+    Scan,
+    /// What watching costs the watched process, beside a bpftrace script that counts, in a guest
+    Live(live::Options),
+}
+
+/// Measures, shows the table, and writes it into docs/.
+pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
+    let (document, head, table) = match &options.which {
+        Which::Scan => ("docs/bench-scan.md", scan::HEAD.to_owned(), scan::run(cx)?),
+        Which::Live(options) => {
+            let (head, table) = live::run(cx, options)?;
+            ("docs/bench-live.md", head, table)
+        }
+    };
+    say::result(&table);
+    let file = cx.workspace.root.join(document);
+    fs::write(&file, format!("{head}{table}"))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
