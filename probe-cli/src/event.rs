@@ -6,7 +6,10 @@ use std::fmt;
 use probe_common::probe::Probe;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, Errno};
+use crate::{
+    change::{Change, Errno},
+    stacks::Stacks,
+};
 
 /// A virtual address; `0x`-hexadecimal in text and JSON, whose numbers are only exact to 2^53.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +56,9 @@ pub struct Event {
     /// What it was.
     #[serde(flatten)]
     pub detail: Detail,
+    /// Who called; absent when nobody asked. Boxed, because they are large and mostly not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stacks: Option<Box<Stacks>>,
 }
 
 /// The thread that did something.
@@ -307,6 +313,7 @@ mod tests {
                 outcome: FaultOutcome::Done,
                 page_size: Some(2 << 20),
             },
+            stacks: None,
         }
     }
 
@@ -314,6 +321,7 @@ mod tests {
     fn json_keeps_every_bit() {
         let json = serde_json::to_string(&event()).unwrap();
         assert!(json.contains("\"kind\":\"fault\",\"address\":\"0xfffffffffffffffe\""), "{json}");
+        assert!(!json.contains("stacks"), "{json}");
         assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event());
     }
 

@@ -371,6 +371,7 @@ mod tests {
                     outcome: FaultOutcome::Done,
                     page_size: None,
                 },
+                stacks: None,
             });
         }
         assert_eq!(session.log().len(), LOG_LEN);

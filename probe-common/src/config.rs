@@ -119,7 +119,9 @@ pub struct Offsets {
     pub folio_nr_pages: u16,
     pub file_private_data: u16,
     pub userfaultfd_ctx_mm: u16,
-    pub reserved: u16,
+    pub mm_struct_start_code: u16,
+    pub mm_struct_start_stack: u16,
+    pub reserved: [u16; 3],
 }
 
 impl Offsets {
@@ -160,7 +162,9 @@ impl Offsets {
         folio_nr_pages: NONE16,
         file_private_data: NONE16,
         userfaultfd_ctx_mm: NONE16,
-        reserved: 0,
+        mm_struct_start_code: NONE16,
+        mm_struct_start_stack: NONE16,
+        reserved: [0; 3],
     };
 }
 
@@ -176,15 +180,15 @@ pub struct Config {
     pub statistics: u8,
     /// The bit in `folio.flags` that says that the folio is large; [`NONE8`] when it is not known.
     pub page_head: u8,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u8,
+    /// 1: send the stacks of the thread with each record.
+    pub stacks: u8,
     /// The only thread group in the map `TARGETS`; 0 when there are others. Its statistics are the
     /// counters of the probes.
     pub target: u32,
     /// From so many bytes in the ring buffer on the reader is woken.
     pub hurry: u32,
     /// Keeps the size a multiple of 8.
-    pub reserved_too: u32,
+    pub reserved: u32,
     /// Offsets of structure members.
     pub offsets: Offsets,
     /// Arguments of each probe, by probe number.
@@ -198,13 +202,13 @@ impl Config {
         filter: 0,
         statistics: 0,
         page_head: NONE8,
-        reserved: 0,
+        stacks: 0,
         target: 0,
         hurry: 0,
-        reserved_too: 0,
+        reserved: 0,
         offsets: Offsets::NONE,
         arguments: [Arguments::NONE; PROBES],
     };
 }
 
-plain!(Arguments: 16, Offsets: 72, Config: 96 + 16 * PROBES);
+plain!(Arguments: 16, Offsets: 80, Config: 104 + 16 * PROBES);

@@ -15,6 +15,7 @@ pub mod probe;
 pub mod record;
 pub mod scan;
 pub mod split;
+pub mod stacks;
 pub mod walk;
 
 /// Declares that types may cross the kernel boundary: checks the size, and on the user side

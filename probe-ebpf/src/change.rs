@@ -188,7 +188,7 @@ pub fn exit<C: Context>(context: C, probe: Probe) {
     };
     let [start, end, other] = operation.words;
     let result = returned(context, probe).unwrap_or(0);
-    finish(probe, &operation, |header| ChangeRecord {
+    finish(context, probe, &operation, |header| ChangeRecord {
         header,
         start,
         end,

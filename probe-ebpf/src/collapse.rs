@@ -54,7 +54,7 @@ pub fn exit<C: Context>(context: C, probe: Probe) {
         return;
     };
     let result = returned(context, probe).map_or(NO_RESULT, |value| value as i32);
-    finish(probe, &operation, |header| CollapseRecord {
+    finish(context, probe, &operation, |header| CollapseRecord {
         header,
         address: operation.words[0],
         end: operation.words[1],
@@ -73,7 +73,7 @@ pub fn tracepoint<C: Context>(context: C, probe: Probe) {
     let address = if address.is_known() { context.argument(address) } else { NO_ADDRESS };
     let result = context.argument(position!(probe, status)) as i32;
     let now = unsafe { bpf_ktime_get_ns() };
-    send(probe, target_tgid, now, 0, TRACEPOINT, |header| CollapseRecord {
+    send(context, probe, target_tgid, now, 0, TRACEPOINT, |header| CollapseRecord {
         header,
         address,
         end: 0,

@@ -84,6 +84,12 @@ pub fn streams(probe: Probe) -> bool {
     unsafe { ptr::read_volatile(&raw const CONFIG.stream) & probe.bit() != 0 }
 }
 
+/// Whether records have stacks.
+#[inline(always)]
+pub fn wants_stacks() -> bool {
+    unsafe { ptr::read_volatile(&raw const CONFIG.stacks) != 0 }
+}
+
 /// Whether only some processes are wanted.
 #[inline(always)]
 pub fn filters() -> bool {

@@ -14,6 +14,8 @@ pub trait Context: Copy {
     fn argument(self, position: Position) -> u64;
     /// The return value, given the number of arguments.
     fn result(self, count: u8) -> u64;
+    /// What helpers want to be given.
+    fn raw(self) -> *mut c_void;
 }
 
 /// The context of fentry and fexit programs and of raw tracepoints: an array of `u64`.
@@ -64,6 +66,11 @@ impl Context for Words {
         // fexit: the return value stands behind the last argument.
         self.argument(Position(count))
     }
+
+    #[inline(always)]
+    fn raw(self) -> *mut c_void {
+        self.0
+    }
 }
 
 impl Context for Registers {
@@ -75,5 +82,10 @@ impl Context for Registers {
     #[inline(always)]
     fn result(self, _count: u8) -> u64 {
         arch::result(self.0)
+    }
+
+    #[inline(always)]
+    fn raw(self) -> *mut c_void {
+        self.0
     }
 }

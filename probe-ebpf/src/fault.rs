@@ -18,10 +18,11 @@ use probe_common::{
 };
 
 use crate::{
-    config::{offset, position, returned},
+    config::{offset, position, returned, wants_stacks},
     context::Context,
+    counters::{Fate, count},
     kernel::read,
-    operation::{Of, begin, end, wanted_target},
+    operation::{Of, begin, end, reads_stack, wanted_target},
     output::{finish, send},
     target::Actor,
 };
@@ -66,7 +67,7 @@ pub fn exit<C: Context>(context: C, probe: Probe) {
         return;
     };
     let result = returned(context, probe).unwrap_or(0) as u32;
-    finish(probe, &operation, |header| FaultRecord {
+    finish(context, probe, &operation, |header| FaultRecord {
         header,
         address: operation.words[0],
         flags: operation.words[1] as u32,
@@ -79,13 +80,18 @@ pub fn exit<C: Context>(context: C, probe: Probe) {
 /// `exceptions:page_fault_user` and `exceptions:page_fault_kernel`.
 #[inline(always)]
 pub fn tracepoint<C: Context>(context: C, probe: Probe) {
-    let Some(target_tgid) = wanted_target(probe, Actor::current(), Of::Actor) else {
+    let actor = Actor::current();
+    let Some(target_tgid) = wanted_target(probe, actor, Of::Actor) else {
         return;
     };
+    if wants_stacks() && reads_stack(actor) {
+        count(probe, Fate::Ignored);
+        return;
+    }
     let address = context.argument(position!(probe, address));
     let flags = context.argument(position!(probe, flags)) as u32;
     let now = unsafe { bpf_ktime_get_ns() };
-    send(probe, target_tgid, now, 0, TRACEPOINT, |header| FaultRecord {
+    send(context, probe, target_tgid, now, 0, TRACEPOINT, |header| FaultRecord {
         header,
         address,
         flags,

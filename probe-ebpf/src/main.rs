@@ -24,6 +24,7 @@ mod output;
 mod scan;
 mod slots;
 mod split;
+mod stacks;
 mod target;
 mod vma;
 mod walk;

@@ -73,6 +73,30 @@ pub fn is_within(probe: Probe, actor: Actor) -> bool {
     slots::has(Key::new(actor.tid, probe))
 }
 
+/// Remembers that the user stack of this thread is about to be read; false when there is no room.
+///
+/// A frame pointer may be any number. What it points to is read without waiting, and what is not there
+/// is a fault all the same, which a tracepoint sees.
+#[inline(always)]
+pub fn begin_stack(actor: Actor) -> bool {
+    slots::put(
+        Key::of_stack(actor.tid),
+        Operation { time: 0, target_tgid: 0, small: 0, words: [0; 3] },
+    )
+}
+
+/// The user stack is read.
+#[inline(always)]
+pub fn end_stack(actor: Actor) {
+    let _ = slots::take(Key::of_stack(actor.tid));
+}
+
+/// Whether the user stack of this thread is being read.
+#[inline(always)]
+pub fn reads_stack(actor: Actor) -> bool {
+    slots::has(Key::of_stack(actor.tid))
+}
+
 /// Takes back what [`begin`] remembered for this thread; `None` when the operation was not
 /// wanted, or began before the probe was attached.
 #[inline(always)]

@@ -13,9 +13,11 @@ use probe_common::{
 };
 
 use crate::{
-    config::{hurry, keeps_statistics, only_target, streams},
+    config::{hurry, keeps_statistics, only_target, streams, wants_stacks},
+    context::Context,
     counters::{Fate, add, count_time},
     operation::Operation,
+    stacks,
     target::Actor,
 };
 
@@ -34,14 +36,20 @@ static PROCESSES_LEFT_OUT: aya_ebpf::maps::PerCpuArray<u64> =
 
 /// Ends a timed operation: adds it to the statistics and sends the record that `make` fills in.
 #[inline(always)]
-pub fn finish<R: 'static>(probe: Probe, operation: &Operation, make: impl FnOnce(Header) -> R) {
+pub fn finish<C: Context, R: 'static>(
+    context: C,
+    probe: Probe,
+    operation: &Operation,
+    make: impl FnOnce(Header) -> R,
+) {
     let duration = unsafe { bpf_ktime_get_ns() } - operation.time;
-    send(probe, operation.target_tgid, operation.time, duration, 0, make);
+    send(context, probe, operation.target_tgid, operation.time, duration, 0, make);
 }
 
 /// Adds an operation to the statistics and sends the record that `make` fills in.
 #[inline(always)]
-pub fn send<R: 'static>(
+pub fn send<C: Context, R: 'static>(
+    context: C,
     probe: Probe,
     target_tgid: u32,
     time: u64,
@@ -57,25 +65,28 @@ pub fn send<R: 'static>(
         count_time(probe, Fate::Counted, duration);
         return;
     }
-    let Some(mut slot) = EVENTS.reserve::<R>(0) else {
-        count_time(probe, Fate::LostRing, duration);
-        return;
-    };
     let actor = Actor::current();
-    let kernel_thread = if actor.is_kernel_thread() { KERNEL_THREAD } else { 0 };
-    slot.write(make(Header {
+    let header = || Header {
         time,
         duration,
         actor_tgid: actor.tgid,
         actor_tid: actor.tid,
         target_tgid,
         probe: probe.index() as u8,
-        flags: flags | kernel_thread,
+        flags: flags | if actor.is_kernel_thread() { KERNEL_THREAD } else { 0 },
         cpu: unsafe { bpf_get_smp_processor_id() } as u16,
         comm: comm(),
-    }));
-    slot.submit(wakeup());
-    count_time(probe, Fate::Emitted, duration);
+    };
+    let is_sent = if wants_stacks() {
+        stacks::send(&EVENTS, context.raw(), actor, make(header()), wakeup)
+    } else if let Some(mut slot) = EVENTS.reserve::<R>(0) {
+        slot.write(make(header()));
+        slot.submit(wakeup());
+        true
+    } else {
+        false
+    };
+    count_time(probe, if is_sent { Fate::Emitted } else { Fate::LostRing }, duration);
 }
 
 /// Whether the reader is to be woken: it looks on its own from time to time, and only has to hurry when

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use probe_common::{
     config::{SLOT_PROBE_BITS, SLOTS},
-    probe::Probe,
+    probe::{PROBES, Probe},
 };
 
 use crate::{counters::add, operation::Operation};
@@ -43,6 +43,12 @@ impl Key {
     #[inline(always)]
     pub fn new(tid: u32, probe: Probe) -> Self {
         Self((u64::from(tid) << SLOT_PROBE_BITS | probe.index() as u64) + 1)
+    }
+
+    /// In the place of a probe: the thread's user stack is read.
+    #[inline(always)]
+    pub fn of_stack(tid: u32) -> Self {
+        Self((u64::from(tid) << SLOT_PROBE_BITS | PROBES as u64) + 1)
     }
 
     #[inline(always)]

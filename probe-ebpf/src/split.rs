@@ -48,7 +48,7 @@ pub fn enter_pmd<C: Context>(context: C, probe: Probe) {
 }
 
 #[inline(always)]
-pub fn exit_pmd<C: Context>(_context: C, probe: Probe) {
+pub fn exit_pmd<C: Context>(context: C, probe: Probe) {
     let Some(operation) = end(probe) else {
         return;
     };
@@ -58,7 +58,7 @@ pub fn exit_pmd<C: Context>(_context: C, probe: Probe) {
         count(probe, Fate::Ignored);
         return;
     }
-    finish(probe, &operation, |header| PmdSplitRecord {
+    finish(context, probe, &operation, |header| PmdSplitRecord {
         header,
         address,
         before,
@@ -81,7 +81,7 @@ pub fn exit_folio<C: Context>(context: C, probe: Probe) {
         return;
     };
     let result = returned(context, probe).unwrap_or(0) as i32;
-    finish(probe, &operation, |header| FolioSplitRecord {
+    finish(context, probe, &operation, |header| FolioSplitRecord {
         header,
         new_order: operation.small,
         result,

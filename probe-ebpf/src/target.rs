@@ -44,6 +44,12 @@ impl Actor {
             .is_some_and(|flags| flags & PF_KTHREAD != 0)
     }
 
+    /// The address space that the thread runs in; 0 when it has none.
+    #[inline(always)]
+    pub fn mm(self) -> u64 {
+        read(Self::task(), offset!(task_struct_mm)).unwrap_or(0)
+    }
+
     /// Whether an address space is the one that the thread runs in.
     #[inline(always)]
     pub fn has(self, mm: u64) -> bool {
@@ -56,7 +62,7 @@ impl Actor {
     /// exits has given up its `mm` before the last of it is torn down: it is then its own.
     #[inline(always)]
     pub fn owner_of(self, mm: u64) -> u32 {
-        let own: u64 = read(Self::task(), offset!(task_struct_mm)).unwrap_or(0);
+        let own = self.mm();
         if mm != 0 && mm == own {
             return self.tgid;
         }

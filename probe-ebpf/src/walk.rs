@@ -87,7 +87,7 @@ pub fn exit<C: Context>(context: C, probe: Probe) {
     };
     let [start, end, callback] = operation.words;
     let result = returned(context, probe).unwrap_or(0) as i32;
-    finish(probe, &operation, |header| WalkRecord {
+    finish(context, probe, &operation, |header| WalkRecord {
         header,
         start,
         end,

@@ -59,6 +59,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         stream: streamed(!targets.is_empty()),
         targets: pids(&targets),
         statistics: true,
+        stacks: false,
         ring_bytes: RING_BYTES,
         log_level: if verbose == 0 { 0 } else { 5 },
     };

@@ -25,7 +25,7 @@ use crate::{
         start::start,
     },
     output,
-    probe::{Ended, Live, ProbeError, RING_BYTES, Settings},
+    probe::{Ended, Live, ProbeError, RING_BYTES, RING_BYTES_WITH_STACKS, Settings},
     stop::Stop,
     trace::{
         format::{Counts, End, Footer, Header},
@@ -37,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   walkprobe trace -p 1234 -o app.jsonl --duration 10
   walkprobe trace -o build.jsonl -- make -j8
   walkprobe trace -p 1234 --events change,migrate,vma
+  walkprobe trace -p 1234 --events split --stacks
   walkprobe trace -p $(pidof postgres | tr ' ' ,) | jq -c 'select(.kind == \"pmd_split\")'";
 
 /// Arguments of `trace`.
@@ -58,9 +59,10 @@ pub struct Args {
     /// End after this time, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     duration: Option<Duration>,
-    /// Size of the ring buffer between kernel and user space, in KiB: a power of two
-    #[arg(long, value_name = "KIB", default_value_t = RING_BYTES >> 10, value_parser = ring_kib)]
-    ring_size: u32,
+    /// Size of the ring buffer between kernel and user space, in KiB: a power of two [default: 8192,
+    /// with --stacks 32768]
+    #[arg(long, value_name = "KIB", value_parser = ring_kib)]
+    ring_size: Option<u32>,
     /// Attach only the probes of these families, which costs the kernel less
     #[arg(
         long,
@@ -74,9 +76,22 @@ pub struct Args {
     /// Keep leaf maps in the trace: at the beginning, and again what changed, so that each moment can be rebuilt
     #[arg(long)]
     maps: bool,
+    /// Add to each event who called: the user and the kernel stack of the thread that did it
+    #[arg(long)]
+    stacks: bool,
     /// Run this command and trace it
     #[arg(last = true, value_name = "CMD", conflicts_with = "pid")]
     command: Vec<OsString>,
+}
+
+impl Args {
+    fn ring_bytes(&self) -> u32 {
+        match self.ring_size {
+            Some(kib) => kib << 10,
+            None if self.stacks => RING_BYTES_WITH_STACKS,
+            None => RING_BYTES,
+        }
+    }
 }
 
 fn ring_kib(text: &str) -> Result<u32, String> {
@@ -107,7 +122,8 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         families: if args.events.is_empty() { Family::ALL.to_vec() } else { args.events.clone() },
         targets: pids.clone(),
-        ring_bytes: args.ring_size << 10,
+        ring_bytes: args.ring_bytes(),
+        stacks: args.stacks,
         log_level: if verbose == 0 { 0 } else { 5 },
         ..Settings::default()
     };
@@ -146,11 +162,15 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         events: writer.events(),
         lost,
         unreadable: ended.unreadable,
+        stacks_lost: ended.stacks_lost,
         probes: Counts::all(&ended.counters),
     })?;
     writer.flush()?;
     if lost > 0 {
         output::say(&format!("{lost} events were lost; a larger --ring-size may help"));
+    }
+    if let Some(lost @ 1..) = ended.stacks_lost {
+        output::say(&format!("{lost} stacks could not be taken; their events have the errno"));
     }
     Ok(ExitCode::from(status.unwrap_or(0)))
 }

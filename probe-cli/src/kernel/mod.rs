@@ -2,6 +2,7 @@
 
 pub mod btf;
 pub mod facts;
+pub(crate) mod functions;
 pub mod gather;
 pub mod privileges;
 pub(crate) mod program;

@@ -39,6 +39,17 @@ impl Program {
         parse(&stat)
     }
 
+    /// Whether its code and its stack begin there (`mm_struct.start_code`, `start_stack`).
+    pub(crate) const fn began_with(&self, code: u64, stack: u64) -> bool {
+        self.code[0] == code && self.stack == stack
+    }
+
+    /// Where its code and its stack begin.
+    #[cfg(test)]
+    pub(crate) const fn beginnings(&self) -> (u64, u64) {
+        (self.code[0], self.stack)
+    }
+
     /// Whether both are of the same process.
     pub(crate) const fn is_same_process(&self, other: &Self) -> bool {
         self.born == other.born

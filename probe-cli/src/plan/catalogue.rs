@@ -216,6 +216,8 @@ macro_rules! member {
     (@field $offsets:ident, FOLIO_PAGES) => { $offsets.folio_nr_pages };
     (@field $offsets:ident, FILE_DATA) => { $offsets.file_private_data };
     (@field $offsets:ident, UFFD_MM) => { $offsets.userfaultfd_ctx_mm };
+    (@field $offsets:ident, MM_CODE) => { $offsets.mm_struct_start_code };
+    (@field $offsets:ident, MM_STACK) => { $offsets.mm_struct_start_stack };
 }
 
 member!(TASK_MM, task_struct.mm);
@@ -253,9 +255,11 @@ member!(PAGE_FLAGS, page.flags);
 member!(FOLIO_PAGES, folio._nr_pages | _folio_nr_pages);
 member!(FILE_DATA, file.private_data);
 member!(UFFD_MM, userfaultfd_ctx.mm);
+member!(MM_CODE, mm_struct.start_code);
+member!(MM_STACK, mm_struct.start_stack);
 
 /// Every offset that is looked up.
-pub const MEMBERS: [Member; 35] = [
+pub const MEMBERS: [Member; 37] = [
     TASK_MM,
     TASK_FLAGS,
     TASK_TGID,
@@ -291,6 +295,8 @@ pub const MEMBERS: [Member; 35] = [
     FOLIO_PAGES,
     FILE_DATA,
     UFFD_MM,
+    MM_CODE,
+    MM_STACK,
 ];
 
 /// Members that the scan needs, as structure and member.

@@ -33,6 +33,8 @@ pub struct Settings {
     pub targets: Vec<u32>,
     /// Keep statistics by process.
     pub statistics: bool,
+    /// Events have the stacks of the thread.
+    pub stacks: bool,
     /// Bytes of the ring buffer: a power of two, at least a page.
     pub ring_bytes: u32,
     /// What the programs report through aya-log: 0 nothing, 5 everything.
@@ -55,6 +57,9 @@ const HURRY: u32 = 8;
 /// Enough for about 80,000 records.
 pub const RING_BYTES: u32 = 8 << 20;
 
+/// Enough for about 20,000 records with stacks.
+pub const RING_BYTES_WITH_STACKS: u32 = 32 << 20;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -62,6 +67,7 @@ impl Default for Settings {
             stream: Probe::ALL.to_vec(),
             targets: Vec::new(),
             statistics: false,
+            stacks: false,
             ring_bytes: RING_BYTES,
             log_level: 0,
         }
@@ -136,6 +142,7 @@ fn load(
         stream: settings.stream.iter().fold(0, |set, probe| set | probe.bit()),
         filter: u8::from(!settings.targets.is_empty()),
         statistics: u8::from(settings.statistics),
+        stacks: u8::from(settings.stacks),
         page_head: plan.page_head.unwrap_or(probe_common::config::NONE8),
         target: settings.only_target().unwrap_or(0),
         hurry: settings.ring_bytes / HURRY,

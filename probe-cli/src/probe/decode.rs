@@ -88,6 +88,7 @@ impl Decoder {
                 cpu: header.cpu,
             },
             detail,
+            stacks: None,
         })
     }
 
@@ -178,7 +179,7 @@ fn collapse_request(record: &CollapseRecord) -> Detail {
 }
 
 /// The record at the beginning of the bytes; the ring buffer rounds sizes up to 8.
-fn read<R: aya::Pod>(bytes: &[u8]) -> Option<R> {
+pub(super) fn read<R: aya::Pod>(bytes: &[u8]) -> Option<R> {
     let bytes = bytes.get(..size_of::<R>())?;
     #[expect(unsafe_code, reason = "bytes of the ring buffer become a record")]
     // SAFETY: the slice has the size of R, and `Pod` promises that any bytes are a valid R.

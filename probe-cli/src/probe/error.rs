@@ -21,6 +21,9 @@ pub enum ProbeError {
         /// The kernel's answer.
         error: MapError,
     },
+    /// There are no names for stacks.
+    #[error("cannot read {KALLSYMS}: {0}", KALLSYMS = crate::kernel::symbols::KALLSYMS)]
+    Functions(#[source] io::Error),
     /// Waiting for records failed.
     #[error("cannot wait for records of the kernel: {0}")]
     Wait(#[source] io::Error),

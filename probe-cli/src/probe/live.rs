@@ -17,6 +17,7 @@ use super::{
     ProbeError, Settings,
     attach::{Attached, Side, attach},
     decode::Decoder,
+    stacks::Namer,
 };
 use crate::{
     clock,
@@ -46,6 +47,8 @@ pub struct Live {
     left_out: PerCpuArray<MapData, u64>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     decoder: Decoder,
+    /// Where stacks are wanted.
+    stacks: Option<Namer>,
     unreadable: u64,
     /// Names of the processes in the statistics.
     names: HashMap<u32, String>,
@@ -62,6 +65,8 @@ pub struct Ended {
     pub counters: [Counters; PROBES],
     /// Records that came but could not be understood.
     pub unreadable: u64,
+    /// Stacks that the kernel could not take; `None` when none were wanted.
+    pub stacks_lost: Option<u64>,
 }
 
 impl Live {
@@ -85,6 +90,7 @@ impl Live {
             PerCpuHashMap::try_from(take(ebpf, "PROCESSES")?).map_err(opening("PROCESSES"))?;
         let left_out = PerCpuArray::try_from(take(ebpf, "PROCESSES_LEFT_OUT")?)
             .map_err(opening("PROCESSES_LEFT_OUT"))?;
+        let stacks = settings.stacks.then(Namer::new).transpose()?;
         Ok(Self {
             attached,
             ring,
@@ -93,6 +99,7 @@ impl Live {
             left_out,
             logger,
             decoder: Decoder::new(facts, symbols),
+            stacks,
             unreadable: 0,
             names: HashMap::new(),
             gone: HashSet::new(),
@@ -138,7 +145,11 @@ impl Live {
         while taken < most
             && let Some(record) = self.ring.next()
         {
-            match self.decoder.decode(&record) {
+            let mut event = self.decoder.decode(&record);
+            if let (Some(stacks), Some(event)) = (&mut self.stacks, &mut event) {
+                stacks.add_to(event, &record);
+            }
+            match event {
                 Some(event) => take(event),
                 None => self.unreadable += 1,
             }
@@ -279,7 +290,11 @@ impl Live {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
-        Ok(Ended { counters: self.counters()?, unreadable: self.unreadable })
+        Ok(Ended {
+            counters: self.counters()?,
+            unreadable: self.unreadable,
+            stacks_lost: self.stacks.as_ref().map(Namer::lost),
+        })
     }
 }
 

@@ -8,9 +8,10 @@ mod instructions;
 mod live;
 mod object;
 pub mod scan;
+mod stacks;
 mod trial;
 
-pub use attach::{RING_BYTES, Settings};
+pub use attach::{RING_BYTES, RING_BYTES_WITH_STACKS, Settings};
 pub use error::ProbeError;
 pub use live::{Ended, Live};
 pub use trial::mechanisms;

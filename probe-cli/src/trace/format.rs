@@ -103,6 +103,9 @@ pub struct Footer {
     pub lost: u64,
     /// Records that came but could not be understood.
     pub unreadable: u64,
+    /// Stacks that the kernel could not take; absent when none were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stacks_lost: Option<u64>,
     /// What became of the operations that each probe saw.
     pub probes: Vec<Counts>,
 }

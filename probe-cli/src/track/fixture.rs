@@ -14,7 +14,7 @@ pub(crate) const PID: u32 = 7;
 /// An operation that took 10 ns.
 pub(crate) fn event(time: u64, probe: Probe, detail: Detail) -> Event {
     let by = Actor { pid: PID, tid: PID, comm: "app".to_owned(), kernel: false, cpu: 0 };
-    Event { time, probe, duration: Some(10), pid: Some(PID), by, detail }
+    Event { time, probe, duration: Some(10), pid: Some(PID), by, detail, stacks: None }
 }
 
 pub(crate) fn change(time: u64, change: Change) -> Event {

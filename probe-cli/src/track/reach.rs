@@ -190,7 +190,15 @@ mod tests {
 
     fn reach(probe: Probe, detail: Detail) -> Reach {
         let by = Actor { pid: 1, tid: 1, comm: String::new(), kernel: false, cpu: 0 };
-        Reach::of(&Event { time: 0, probe, duration: Some(1), pid: Some(1), by, detail })
+        Reach::of(&Event {
+            time: 0,
+            probe,
+            duration: Some(1),
+            pid: Some(1),
+            by,
+            detail,
+            stacks: None,
+        })
     }
 
     #[test]

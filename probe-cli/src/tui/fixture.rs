@@ -30,7 +30,7 @@ pub(super) fn process(pid: u32, comm: &str, rate: u32) -> Process {
 
 pub(super) fn event(time: u64, probe: Probe, pid: u32, detail: Detail) -> Event {
     let by = Actor { pid, tid: pid, comm: "worker".to_owned(), kernel: false, cpu: 0 };
-    Event { time, probe, duration: Some(12_300), pid: Some(pid), by, detail }
+    Event { time, probe, duration: Some(12_300), pid: Some(pid), by, detail, stacks: None }
 }
 
 /// A process splits a leaf of its own.

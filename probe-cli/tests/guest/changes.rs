@@ -59,9 +59,18 @@ const FAMILIES: &str = "change,migrate,vma";
 
 /// What is traced of this process while `act` runs.
 fn traced(name: &str, act: impl FnOnce() -> Result<(), Failed>) -> Result<Vec<Event>, Failed> {
+    Ok(traced_with(name, &["--events", FAMILIES], act)?.events)
+}
+
+/// The same, with these options.
+pub(crate) fn traced_with(
+    name: &str,
+    options: &[&str],
+    act: impl FnOnce() -> Result<(), Failed>,
+) -> Result<Trace, Failed> {
     let file = scratch(name);
     let mut command = walkprobe();
-    command.args(["trace", "--events", FAMILIES, "-p", &process::id().to_string(), "-o"]);
+    command.arg("trace").args(options).args(["-p", &process::id().to_string(), "-o"]);
     let tracer =
         command.arg(&file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let tracer = tracer.spawn()?;
@@ -74,7 +83,7 @@ fn traced(name: &str, act: impl FnOnce() -> Result<(), Failed>) -> Result<Vec<Ev
     acted?;
     let trace = trace?;
     sums(&trace)?;
-    Ok(trace.events)
+    Ok(trace)
 }
 
 fn end(tracer: Child, file: &std::path::Path) -> Result<Trace, Failed> {

@@ -38,6 +38,7 @@ mod scenario;
 mod setting;
 mod shared;
 mod smaps;
+mod stacks;
 mod storm;
 mod swap;
 mod terminal;
@@ -53,6 +54,7 @@ fn main() {
     let trials: Vec<Trial> = [
         exact::trials(),
         changes::trials(),
+        stacks::trials(),
         leaves::trials(),
         folios::trials(),
         levels::trials(),
