@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ratatui::style::Modifier;
+use ratatui::style::{Color, Modifier};
 
 use super::{
     Info, Input, Options, Scope,
@@ -124,6 +124,49 @@ fn how_a_map_is_kept_up_to_date() {
         line(fixture::info(), fixture::busy(9).into_iter().chain([unread]).collect()),
     ];
     insta::assert_snapshot!("follows", lines.join("\n"));
+}
+
+#[test]
+fn hostile_names_break_nothing_at_any_level() {
+    for (i, name) in fixture::HOSTILE.iter().enumerate() {
+        let mut map = fixture::map(Some(1));
+        map.comm = (*name).to_owned();
+        for vma in map.vmas.iter_mut().flatten() {
+            vma.name = (*name).to_owned();
+        }
+        for width in [40, 80, 200] {
+            for keys in [&INTO_VMA[..2], &INTO_VMA] {
+                let text = screen(opened(map.clone(), Some(3)), keys, width, 24);
+                assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{i}: {text}");
+                let widest = text.lines().map(crate::text::width).max();
+                assert!(widest <= Some(width.into()), "{i}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_are_the_terminals_own_or_none_at_every_level() {
+    for color in [true, false] {
+        for keys in [&INTO_VMA[..2], &INTO_VMA] {
+            let mut app = App::new(fixture::info(), Options { color });
+            for input in opened(fixture::map(Some(9)), Some(3)) {
+                app.take(input);
+            }
+            draw(&mut app, 80, 24);
+            for &key in keys {
+                let _ = app.act(key);
+                draw(&mut app, 80, 24);
+            }
+            let buffer = draw(&mut app, 80, 24);
+            for cell in &buffer.content {
+                for one in [cell.fg, cell.bg] {
+                    assert!(!matches!(one, Color::Rgb(..) | Color::Indexed(_)));
+                    assert!(color || one == Color::Reset);
+                }
+            }
+        }
+    }
 }
 
 /// Only what is in view is drawn, and nothing is summed up again that has not changed.
