@@ -27,13 +27,20 @@ pub enum Input {
     },
     /// A process could not be read; it is tried again.
     Unread {
+        /// When that was, in ns of `CLOCK_MONOTONIC`.
+        time: u64,
         /// The process.
         pid: u32,
         /// Why, in one sentence.
         why: String,
     },
     /// A process is not followed any more: its map is forgotten.
-    Left(u32),
+    Left {
+        /// When that was, in ns of `CLOCK_MONOTONIC`.
+        time: u64,
+        /// The process.
+        pid: u32,
+    },
     /// What processes come to by leaf size.
     Census(Box<Found>),
 }
@@ -46,8 +53,11 @@ impl Input {
             Self::Event(event) => event.end(),
             Self::Sample(sample) => sample.time,
             Self::Reading(reading) => reading.time,
-            Self::Lost { time, .. } | Self::Gone { time, .. } => *time,
-            Self::Unread { .. } | Self::Left(_) | Self::Census(_) => 0,
+            Self::Lost { time, .. }
+            | Self::Gone { time, .. }
+            | Self::Unread { time, .. }
+            | Self::Left { time, .. } => *time,
+            Self::Census(found) => found.counts.iter().map(|count| count.time).max().unwrap_or(0),
         }
     }
 }

@@ -137,6 +137,7 @@ fn main_probes(family: Family) -> impl Iterator<Item = Probe> {
 impl Session {
     /// Takes in whatever comes.
     pub fn take(&mut self, input: Input) {
+        self.passed(input.time());
         match input {
             Input::Event(event) => self.event(event),
             Input::Sample(sample) => self.sample(*sample),
@@ -145,19 +146,12 @@ impl Session {
                 self.followed.read(&reading);
             }
             Input::Lost { time, number } => {
-                self.passed(time);
                 self.followed.maps.values_mut().for_each(|map| map.lost(time, number));
             }
-            Input::Gone { time, pid } => {
-                self.passed(time);
-                self.followed.gone(time, pid);
-            }
-            Input::Unread { pid, why } => self.followed.unread(pid, why),
-            Input::Left(pid) => self.followed.forget(pid),
-            Input::Census(found) => {
-                found.counts.iter().for_each(|count| self.passed(count.time));
-                self.census.take(*found);
-            }
+            Input::Gone { time, pid } => self.followed.gone(time, pid),
+            Input::Unread { pid, why, .. } => self.followed.unread(pid, why),
+            Input::Left { pid, .. } => self.followed.forget(pid),
+            Input::Census(found) => self.census.take(*found),
         }
     }
 

@@ -33,7 +33,7 @@ Keys are shown by `?`, and in docs/keys.md.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Show only these processes
+    /// Show only these processes, and follow every change of their leaf maps
     #[arg(short, long, value_name = "PID", value_delimiter = ',')]
     pid: Vec<u32>,
     /// Print frames as text instead of opening the view

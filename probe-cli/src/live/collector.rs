@@ -106,7 +106,7 @@ impl Collector {
     pub fn unwatch(&mut self, pid: u32, mut take: impl FnMut(Input)) {
         if self.watched.remove(&pid).is_some() {
             self.reader.forget(pid);
-            take(Input::Left(pid));
+            take(Input::Left { time: clock::monotonic(), pid });
         }
     }
 
@@ -257,7 +257,8 @@ impl Collector {
             Err(error) => {
                 log::debug!("process {pid} is read again at the next tick: {error}");
                 watched.wanted.everything();
-                take(Input::Unread { pid, why: error.to_string() });
+                let time = clock::monotonic();
+                take(Input::Unread { time, pid, why: error.to_string() });
                 None
             }
         }

@@ -113,7 +113,7 @@ fn encode(input: &Input) -> serde_json::Result<Vec<u8>> {
             serde_json::to_vec(&Note::Lost { time: *time, number: *number })
         }
         Input::Gone { time, pid } => serde_json::to_vec(&Note::Gone { time: *time, pid: *pid }),
-        Input::Sample(_) | Input::Unread { .. } | Input::Left(_) | Input::Census(_) => {
+        Input::Sample(_) | Input::Unread { .. } | Input::Left { .. } | Input::Census(_) => {
             Ok(Vec::new())
         }
     }

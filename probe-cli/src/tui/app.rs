@@ -67,9 +67,14 @@ impl App {
 
     /// Takes in what a feed brings.
     pub(super) fn take(&mut self, input: Input) {
-        let is_sample = matches!(input, Input::Sample(_));
+        // Rates come with samples; what was chosen is there before the first one.
+        let is_news = match input {
+            Input::Sample(_) => true,
+            Input::Reading(_) => self.processes.position().1 == 0,
+            _ => false,
+        };
         self.session.take(input);
-        if is_sample && self.held.is_none() {
+        if is_news && self.held.is_none() {
             self.processes.refresh(&self.session);
         }
     }

@@ -9,7 +9,8 @@ use super::{
     order::Order,
     screen::Layout,
     theme::Theme,
-    vma::{OneVma, Seen, totals},
+    vma::{OneVma, Seen},
+    vma_view::totals,
     vmas::Vmas,
 };
 use crate::{
@@ -137,11 +138,11 @@ impl Depth {
             Level::Processes => {}
             Level::Process => {
                 self.vmas.refresh(known, session.now());
-                self.vmas.make_fit(below(area));
+                self.vmas.make_fit(known, below(area));
             }
             Level::Vma => {
                 if let (Some(one), Some(known)) = (&mut self.one, known) {
-                    one.make_fit(known, area);
+                    one.make_fit(known, session.now(), area);
                 }
             }
         }

@@ -21,6 +21,16 @@ const ABOUT: &[(&str, &str)] = &[
          collapses and walks; splits only where they alone took longer.",
     ),
     ("TOTAL", "Operations since the beginning, none counted twice."),
+    (
+        "1G 2M … 4K",
+        "Bytes mapped by leaves of this size; CONT: of sizes between 4K and 2M; NOTPRES: in swap, \
+         under migration, or markers. The header tells how old they are.",
+    ),
+    ("CHANGED", "How long ago a leaf of the VMA changed last."),
+    (
+        "CHANGES",
+        "Bytes by what they were before an operation and after it; unseen: no event told of it.",
+    ),
     ("BY", "Who did it, when it was not the process itself; [name] is a kernel thread."),
 ];
 

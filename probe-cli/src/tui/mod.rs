@@ -24,6 +24,7 @@ mod operations;
 mod order;
 mod own;
 mod processes;
+mod revision;
 mod rows;
 mod rule;
 mod run;
@@ -32,11 +33,16 @@ mod terminal;
 mod theme;
 mod vma;
 mod vma_rows;
+mod vma_view;
 mod vmas;
 mod zoom;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod level_tests;
+#[cfg(test)]
+mod map_fixture;
 #[cfg(test)]
 mod tests;
 

@@ -37,19 +37,25 @@ const COLUMNS: [(&str, Want, Align); 6] = [
     ("TOOK", Want { min: 6, ideal: 6, importance: 5 }, Align::Right),
 ];
 
-/// The operations that concern a range: that named it, or made what stands there. The newest first.
+/// The operations that concern a range: that named it, or are among those that made what stands there, which are in
+/// order. The newest first.
 pub(super) fn concerning<'a>(
     log: &'a Tracked,
-    known: &Tracked,
     range: &Range<u64>,
+    makers: &[u64],
 ) -> Vec<&'a Transaction> {
-    let mut by: Vec<u64> = known.pieces(range).iter().map(|(_, piece)| piece.by).collect();
-    by.sort_unstable();
-    by.dedup();
     let is_of = |transaction: &&Transaction| {
-        transaction.concerns(range) || by.binary_search(&transaction.number).is_ok()
+        transaction.concerns(range) || makers.binary_search(&transaction.number).is_ok()
     };
     log.transactions().iter().rev().filter(is_of).collect()
+}
+
+/// The numbers of the operations that made what stands in a range, in order.
+pub(super) fn makers(map: &Tracked, range: &Range<u64>) -> Vec<u64> {
+    let mut numbers: Vec<u64> = map.pieces(range).iter().map(|(_, piece)| piece.by).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
 impl Operations {
@@ -145,7 +151,7 @@ fn cells(transaction: &Transaction, pid: u32, start: u64, theme: Theme) -> [(Str
 mod tests {
     use ratatui::layout::Rect;
 
-    use super::{Operations, concerning};
+    use super::{Operations, concerning, makers};
     use crate::{
         model::{
             fixture::{run, vma},
@@ -167,7 +173,7 @@ mod tests {
     }
 
     fn numbers(list: &Operations, map: &Tracked) -> Vec<u64> {
-        let all = concerning(map, map, &(0..128 * M));
+        let all = concerning(map, &(0..128 * M), &[]);
         let first = list.first(&all);
         all[first..].iter().take(list.page).map(|transaction| transaction.number).collect()
     }
@@ -175,8 +181,9 @@ mod tests {
     #[test]
     fn only_those_that_concern_the_range() {
         let map = map(10);
-        let some = concerning(&map, &map, &(4 * M..8 * M));
-        assert_eq!(some.iter().map(|one| one.number).collect::<Vec<_>>(), [4, 3]);
+        let some = concerning(&map, &(4 * M..8 * M), &[9]);
+        assert_eq!(some.iter().map(|one| one.number).collect::<Vec<_>>(), [9, 4, 3]);
+        assert_eq!(makers(&map, &(4 * M..8 * M)), [3, 4]);
     }
 
     #[test]
@@ -185,12 +192,12 @@ mod tests {
         list.make_fit(Rect::new(0, 0, 80, 5));
         let mut map = map(10);
         assert_eq!(numbers(&list, &map), [10, 9, 8]);
-        list.step(&concerning(&map, &map, &(0..128 * M)), 2);
+        list.step(&concerning(&map, &(0..128 * M), &[]), 2);
         map.event(&fixture::split(5000, 40 * M));
         assert_eq!(numbers(&list, &map), [8, 7, 6]);
-        list.page(&concerning(&map, &map, &(0..128 * M)), 9);
+        list.page(&concerning(&map, &(0..128 * M), &[]), 9);
         assert_eq!(numbers(&list, &map), [3, 2, 1]);
-        list.step(&concerning(&map, &map, &(0..128 * M)), isize::MIN);
+        list.step(&concerning(&map, &(0..128 * M), &[]), isize::MIN);
         map.event(&fixture::split(6000, 42 * M));
         assert_eq!(numbers(&list, &map), [12, 11, 10]);
     }

@@ -1,6 +1,9 @@
 //! The loop: keys first, then the feed's share of the frame, then the frame.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use ratatui::crossterm::event::{self, Event};
@@ -46,16 +49,21 @@ fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, stop: &Stop) -> io
     let mut own = OwnCost::start();
     let mut left = Left::Nothing;
     let mut changed = true;
+    let mut is_answer = true;
+    let mut drawn = Instant::now();
     loop {
-        if changed {
+        // Drawing must not take the time of the events that wait, where a terminal is slow.
+        if changed && (is_answer || left != Left::More || drawn.elapsed() >= FRAME) {
             terminal.get()?.draw(|frame| {
                 app.make_fit(frame.area());
                 app.render(frame.area(), frame.buffer_mut());
             })?;
+            drawn = Instant::now();
+            changed = false;
         }
         let wait = if left == Left::More { Duration::ZERO } else { FRAME };
-        changed = false;
-        if event::poll(wait)? {
+        is_answer = event::poll(wait)?;
+        if is_answer {
             if answer(app, pump)? == Effect::Quit {
                 return Ok(());
             }

@@ -1,29 +1,17 @@
 //! One VMA: a strip that can be zoomed, what is under the cursor, and what was done to it.
 
-use std::ops::Range;
-
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::layout::Rect;
 
 use super::{
-    cells::{Cell, Freshness, cells},
+    cells::{Cell, cells},
     keys::Action,
-    operations::{Operations, concerning},
-    theme::Theme,
+    operations::{Operations, concerning, makers},
+    revision::Made,
     zoom::Zoom,
 };
 use crate::{
-    maps::{
-        history,
-        tone::{TONES, Tone},
-    },
-    model::{
-        diff::State,
-        sizes::{SizeClass, Sizes},
-        vma::Vma,
-    },
-    text::{Align, fit, plain},
-    track::{log::Transaction, map::Tracked, pieces::Known},
-    units,
+    model::{diff::State, sizes::Sizes, vma::Vma},
+    track::{log::Transaction, map::Tracked},
 };
 
 /// What is shown at a moment.
@@ -42,13 +30,26 @@ pub(super) struct Seen<'a> {
 /// The view of one VMA, and what the user made of it.
 #[derive(Debug)]
 pub(super) struct OneVma {
-    zoom: Zoom,
+    pub(super) zoom: Zoom,
     /// The VMA when it was there last.
-    vma: Vma,
-    is_gone: bool,
-    operations: Operations,
-    strip: Rect,
-    list: Rect,
+    pub(super) vma: Vma,
+    pub(super) is_gone: bool,
+    pub(super) operations: Operations,
+    pub(super) strip: Rect,
+    pub(super) list: Rect,
+    /// What is in view was made of this, for this window.
+    made: Option<(Made, Zoom)>,
+    pub(super) shown: Vec<Cell>,
+    makers: Vec<u64>,
+    pub(super) sum: Sum,
+}
+
+/// What a VMA comes to.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) sizes: Sizes,
+    pub(super) holes: u64,
+    pub(super) changed: Option<u64>,
 }
 
 impl OneVma {
@@ -61,16 +62,20 @@ impl OneVma {
             operations: Operations::default(),
             strip: Rect::ZERO,
             list: Rect::ZERO,
+            made: None,
+            shown: Vec::new(),
+            makers: Vec::new(),
+            sum: Sum::default(),
         }
     }
 
     /// Gives it its room, and follows the VMA; call it before [`Self::render`].
-    pub(super) fn make_fit(&mut self, known: &Tracked, area: Rect) {
+    pub(super) fn make_fit(&mut self, known: &Tracked, now: u64, area: Rect) {
         // Of two parts of what was one, the one with the cursor.
-        let now = known.vma_at(self.zoom.cursor()).or_else(|| known.vma_at(self.vma.start));
-        self.is_gone = now.is_none();
-        if let Some(now) = now {
-            self.vma = now.clone();
+        let vma = known.vma_at(self.zoom.cursor()).or_else(|| known.vma_at(self.vma.start));
+        self.is_gone = vma.is_none();
+        if let Some(vma) = vma {
+            self.vma = vma.clone();
         }
         self.zoom.fit(self.vma.range(), area.width.into());
         let above = match area.height {
@@ -82,6 +87,28 @@ impl OneVma {
         self.strip = Rect { height: above, ..area };
         self.list = Rect { y: area.y + above, height: area.height - above, ..area };
         self.operations.make_fit(self.list);
+        self.make(known, now);
+    }
+
+    /// Makes what is in view, if that is something else than the last time.
+    fn make(&mut self, known: &Tracked, now: u64) {
+        let holds =
+            |(made, zoom): &(Made, Zoom)| *zoom == self.zoom && made.still_holds(known, now);
+        if self.made.as_ref().is_some_and(holds) {
+            return;
+        }
+        let window = self.zoom.window();
+        self.made = Some((Made::of(known, now), self.zoom.clone()));
+        self.shown = cells(known, &window, self.strip.width.into());
+        self.makers = makers(known, &window);
+        self.sum = Sum::default();
+        let Sum { sizes, holes, changed } = &mut self.sum;
+        for (range, piece) in known.pieces(&self.vma.range()) {
+            let bytes = range.end - range.start;
+            sizes.add(piece.state, bytes);
+            *holes += if piece.state == State::Hole { bytes } else { 0 };
+            *changed = (*changed).max((piece.by != 0).then_some(piece.since));
+        }
     }
 
     /// Does what a key asks for; says whether it was one of this view.
@@ -113,156 +140,7 @@ impl OneVma {
     }
 
     /// The operations on what is in view.
-    fn all<'a>(&self, seen: Seen<'a>) -> Vec<&'a Transaction> {
-        concerning(seen.log, seen.known, &self.zoom.window())
+    pub(super) fn all<'a>(&self, seen: Seen<'a>) -> Vec<&'a Transaction> {
+        concerning(seen.log, &self.zoom.window(), &self.makers)
     }
-
-    /// Draws it.
-    pub(super) fn render(
-        &self,
-        seen: Seen<'_>,
-        (follows, follows_style): &(String, Style),
-        theme: Theme,
-        buffer: &mut Buffer,
-    ) {
-        let area = self.strip;
-        let shown = cells(seen.known, &self.zoom.window(), area.width.into());
-        let mut y = area.y;
-        let mut text = |text: &str, style: Style, buffer: &mut Buffer| {
-            if y < area.bottom() {
-                let text = fit(text, area.width.into(), Align::Left);
-                buffer.set_stringn(area.x, y, text, area.width.into(), style);
-            }
-            y += 1;
-        };
-        text(&self.title(seen), theme.title(), buffer);
-        if area.height >= 9 {
-            text(&self.totals(seen), Style::new(), buffer);
-            text(follows, *follows_style, buffer);
-        }
-        if area.height >= 6 {
-            text(&self.window(), Style::new(), buffer);
-            let marks: String =
-                shown.iter().map(|cell| Freshness::of(cell.changed, seen.now).mark()).collect();
-            text(&marks, theme.notice(), buffer);
-        }
-        text("", Style::new(), buffer);
-        text(&self.below(&shown), Theme::value(), buffer);
-        text(&self.under_cursor(seen), Theme::value(), buffer);
-        text(&legend(&shown), theme.quiet(), buffer);
-        self.strip(&shown, seen.now, theme, buffer);
-        let what = if self.zoom.is_whole() { "this VMA" } else { "the part in view" };
-        let about = (seen.known.pid(), seen.start, what);
-        self.operations.render(&self.all(seen), about, theme, self.list, buffer);
-    }
-
-    /// The strip itself, with the cell of the cursor reversed.
-    fn strip(&self, shown: &[Cell], now: u64, theme: Theme, buffer: &mut Buffer) {
-        let above = match self.strip.height {
-            0..6 => 1,
-            6..9 => 3,
-            _ => 5,
-        };
-        let y = self.strip.y + above;
-        if y >= self.strip.bottom() {
-            return;
-        }
-        let cursor = self.zoom.slices().of(self.zoom.cursor());
-        for ((at, cell), x) in shown.iter().enumerate().zip(self.strip.x..self.strip.right()) {
-            let style = cell.style(theme, now);
-            let style = if at == cursor { style.patch(Theme::selected()) } else { style };
-            buffer.set_string(x, y, cell.glyph().to_string(), style);
-        }
-    }
-
-    fn title(&self, seen: Seen<'_>) -> String {
-        let vma = &self.vma;
-        let gone = if self.is_gone { "  GONE" } else { "" };
-        format!(
-            "{:x}-{:x}  {} {} {} {}{gone}  of {} {}",
-            vma.start,
-            vma.end,
-            units::bytes(vma.bytes()),
-            vma.permissions,
-            vma.kind,
-            plain(&vma.name),
-            seen.known.pid(),
-            plain(seen.known.comm()),
-        )
-    }
-
-    fn totals(&self, seen: Seen<'_>) -> String {
-        let (mut sizes, mut holes, mut changed) = (Sizes::default(), 0, None);
-        for (range, piece) in seen.known.pieces(&self.vma.range()) {
-            let bytes = range.end - range.start;
-            sizes.add(piece.state, bytes);
-            holes += if piece.state == State::Hole { bytes } else { 0 };
-            changed = changed.max((piece.by != 0).then_some(piece.since));
-        }
-        let changed = changed.map_or_else(
-            || "no leaf changed".to_owned(),
-            |time| format!("changed {} ago", units::age(seen.now.saturating_sub(time))),
-        );
-        format!("{}, hole {}; {changed}", totals(&sizes), units::bytes(holes))
-    }
-
-    fn window(&self) -> String {
-        let Range { start, end } = self.zoom.window();
-        let slice = self.zoom.slices().at(0);
-        let part = if self.zoom.is_whole() {
-            "all of it".to_owned()
-        } else {
-            format!("{} of {}", units::bytes(end - start), units::bytes(self.vma.bytes()))
-        };
-        let cell = units::bytes(slice.end - slice.start);
-        format!("{part} in view, a cell is {cell}: {start:x}-{end:x}")
-    }
-
-    /// What is not certain, and where the cursor is.
-    fn below(&self, shown: &[Cell]) -> String {
-        let cursor = self.zoom.slices().of(self.zoom.cursor());
-        let mark = |(at, cell): (usize, &Cell)| match cell.known {
-            _ if at == cursor => '^',
-            Known::Stale => '?',
-            Known::Inferred => '~',
-            Known::Scanned | Known::Observed => ' ',
-        };
-        shown.iter().enumerate().map(mark).collect()
-    }
-
-    fn under_cursor(&self, seen: Seen<'_>) -> String {
-        let cursor = self.zoom.cursor();
-        let piece = seen.known.pieces(&(cursor..cursor + 1)).into_iter().next();
-        let standing = piece.map_or_else(
-            || "no VMA".to_owned(),
-            |(_, piece)| plain(&history::standing(seen.known, &piece, seen.now)),
-        );
-        format!("{cursor:x}: {standing}")
-    }
-}
-
-/// Bytes by leaf size in words: `2M 40M, 4K 3M, not present 1M`.
-pub(super) fn totals(sizes: &Sizes) -> String {
-    let name = |class| match class {
-        SizeClass::Between => "contiguous",
-        SizeClass::NotPresent => "not present",
-        class => class.title(),
-    };
-    let some = SizeClass::ALL.into_iter().filter(|&class| sizes.get(class) > 0);
-    let text: Vec<_> =
-        some.map(|class| format!("{} {}", name(class), units::bytes(sizes.get(class)))).collect();
-    if text.is_empty() { "nothing mapped".to_owned() } else { text.join(", ") }
-}
-
-/// What the glyphs in view mean, and the marks.
-fn legend(shown: &[Cell]) -> String {
-    let mut is_shown = [false; TONES];
-    for tone in shown.iter().filter_map(|cell| cell.tone) {
-        is_shown[tone.index()] = true;
-    }
-    let tones = Tone::all().filter(|tone| is_shown[tone.index()]);
-    let mut legend: Vec<String> =
-        tones.map(|tone| format!("{} {}", tone.face().glyph, tone.face().word)).collect();
-    legend.push("▼▽▿ changed within 1, 5, 30 s  ~ inferred  ? stale".to_owned());
-    legend.join("  ")
 }

@@ -1,12 +1,15 @@
 //! The table of the VMAs of one process.
 
+use std::collections::BTreeMap;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
-    cells::{self, Freshness},
+    cells::{self, Cell, Freshness},
     columns::{places, share},
     list::List,
     order::{Heading as _, Order},
+    revision::Made,
     theme::Theme,
     vma_rows::{Column, Row, rows},
 };
@@ -16,9 +19,6 @@ use crate::{
     track::map::Tracked,
 };
 
-/// A map that changes all the time is summed up again this often, in ns.
-const AGAIN: u64 = 200_000_000;
-
 /// The table: its rows in order, and what the user made of it.
 #[derive(Debug)]
 pub(super) struct Vmas {
@@ -26,16 +26,11 @@ pub(super) struct Vmas {
     whole: Sizes,
     order: Order<Column>,
     list: List<u64>,
-    /// Which state of the map the rows are of, and when they were made of it.
-    of: Option<(Revision, u64)>,
-}
-
-/// Maps of a process that have the same are alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Revision {
-    readings: u64,
-    transactions: Option<u64>,
-    has_ended: bool,
+    /// What the rows and the strips were made of.
+    made: Option<Made>,
+    /// The strips of the rows that have been in view, of this many cells.
+    strips: BTreeMap<u64, Vec<Cell>>,
+    cells: u16,
 }
 
 impl Default for Vmas {
@@ -45,7 +40,9 @@ impl Default for Vmas {
             whole: Sizes::default(),
             order: Order::by(Column::Start),
             list: List::default(),
-            of: None,
+            made: None,
+            strips: BTreeMap::new(),
+            cells: 0,
         }
     }
 }
@@ -59,23 +56,16 @@ impl Vmas {
     /// Takes the rows from the map, if that is another one than the last time.
     pub(super) fn refresh(&mut self, map: Option<&Tracked>, now: u64) {
         let Some(map) = map else {
-            if self.of.is_some() {
+            if self.made.is_some() {
                 self.reset();
             }
             return;
         };
-        let revision = Revision {
-            readings: map.readings(),
-            transactions: map.transactions().back().map(|transaction| transaction.number),
-            has_ended: map.has_ended(),
-        };
-        let is_the_same = self.of.is_some_and(|(of, at)| {
-            of == revision || (at <= now && now - at < AGAIN && !self.rows.is_empty())
-        });
-        if is_the_same {
+        if self.made.is_some_and(|made| made.still_holds(map, now)) {
             return;
         }
-        self.of = Some((revision, now));
+        self.made = Some(Made::of(map, now));
+        self.strips.clear();
         self.rows = rows(map);
         self.whole = Sizes::default();
         for row in &self.rows {
@@ -119,9 +109,28 @@ impl Vmas {
         &self.whole
     }
 
-    /// Tells the table how much room it has; call it before [`Self::render`].
-    pub(super) fn make_fit(&mut self, area: Rect) {
+    /// Tells the table how much room it has, and makes the strips in view; call it before [`Self::render`].
+    pub(super) fn make_fit(&mut self, map: Option<&Tracked>, area: Rect) {
         self.list.make_fit(area);
+        let widths = self.widths(area.width);
+        let strip = places(&widths).find(|&(i, ..)| Column::EVERY[i] == Column::Strip);
+        let cells = strip.map_or(0, |(.., width)| width);
+        if cells != self.cells {
+            self.strips.clear();
+            self.cells = cells;
+        }
+        let rows = self.rows.get(self.list.in_view()).into_iter().flatten();
+        for (row, map) in rows.zip(std::iter::repeat(map).flatten()) {
+            let make = || cells::cells(map, &(row.start..row.end), cells.into());
+            self.strips.entry(row.start).or_insert_with(make);
+        }
+    }
+
+    /// The width of each column.
+    fn widths(&self, width: u16) -> Vec<u16> {
+        let wants =
+            Column::EVERY.map(|column| column.want(&self.whole, column == self.order.column()));
+        share(&wants, width)
     }
 
     /// Draws it.
@@ -137,8 +146,7 @@ impl Vmas {
             return;
         }
         let sorts = |column| column == self.order.column();
-        let wants = Column::EVERY.map(|column| column.want(&self.whole, sorts(column)));
-        let widths = share(&wants, area.width);
+        let widths = self.widths(area.width);
         for (i, x, width) in places(&widths) {
             let column = Column::EVERY[i];
             let style = if sorts(column) { Theme::value().underlined() } else { Theme::value() };
@@ -175,8 +183,7 @@ impl Vmas {
         for (i, x, width) in places(widths) {
             let (column, x) = (Column::EVERY[i], area.x + x);
             if column == Column::Strip {
-                let shown = cells::cells(map, &(row.start..row.end), width.into());
-                for (x, cell) in (x..).zip(shown) {
+                for (x, cell) in (x..).zip(self.strips.get(&row.start).into_iter().flatten()) {
                     let style = cell.style(theme, now);
                     buffer.set_string(x, area.y, cell.glyph().to_string(), style);
                 }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
-    process::{Child, ExitStatus},
+    process::{Child, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -24,6 +24,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("terminal::quit_gives_it_back", quit_gives_it_back),
         Trial::test("terminal::a_signal_gives_it_back", a_signal_gives_it_back),
         Trial::test("terminal::any_size_will_do", any_size_will_do),
+        Trial::test("terminal::what_was_chosen_opens", what_was_chosen_opens),
+        Trial::test("terminal::what_is_opened_is_followed", what_is_opened_is_followed),
         Trial::test("terminal::none_is_said_in_one_sentence", none_is_said_in_one_sentence),
     ]
 }
@@ -45,6 +47,10 @@ struct View {
 
 impl View {
     fn open(columns: u16, rows: u16) -> Result<Self, Failed> {
+        Self::with(columns, rows, &[])
+    }
+
+    fn with(columns: u16, rows: u16, arguments: &[&str]) -> Result<Self, Failed> {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&keyboard)?;
         unlockpt(&keyboard)?;
@@ -55,6 +61,7 @@ impl View {
         resize(&terminal, columns, rows)?;
         let child = walkprobe()
             .args(["top", "--interval", "0.2"])
+            .args(arguments)
             .env("TERM", "xterm-256color")
             .stdin(open()?)
             .stdout(open()?)
@@ -167,6 +174,48 @@ fn any_size_will_do() -> Result<(), Failed> {
         thread::sleep(Duration::from_millis(300));
     }
     view.wait_for("PID")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+/// From the process to its VMAs, to one of them, and what is said when it has ended.
+fn what_was_chosen_opens() -> Result<(), Failed> {
+    let mut process = walkprobe().args(["workload", "demo"]).stdout(Stdio::null()).spawn()?;
+    let opened = open_all(&process.id().to_string());
+    process.kill()?;
+    process.wait()?;
+    let mut view = opened?;
+    view.wait_for("ENDED")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+fn open_all(pid: &str) -> Result<View, Failed> {
+    let mut view = View::with(100, 30, &["-p", pid])?;
+    view.wait_for("PID")?;
+    // The first row may not be there yet; below one VMA there is nothing more to open.
+    let end = Instant::now() + PATIENCE;
+    while !view.shown().contains("newest") {
+        ensure(Instant::now() < end, || format!("no VMA opens: {:?}", tail(&view.shown())))?;
+        view.press("\r")?;
+        thread::sleep(Duration::from_millis(500));
+    }
+    view.press("+")?;
+    view.wait_for("part")?;
+    Ok(view)
+}
+
+/// Without a PID the map is read when the process is opened.
+fn what_is_opened_is_followed() -> Result<(), Failed> {
+    let mut view = View::open(100, 30)?;
+    // The column of a leaf size: somebody has been counted, walkprobe itself at least.
+    view.wait_for("sizes")?;
+    view.press("j\r")?;
+    view.wait_for("kept")?;
+    view.wait_for("LEAVES")?;
+    view.press("\u{1b}")?;
     view.press("q")?;
     let status = view.ended()?;
     ensure(status.success(), || format!("{status}"))
