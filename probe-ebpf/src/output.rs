@@ -1,8 +1,10 @@
 //! What leaves the kernel: statistics by process, and records.
 
+use core::mem::{self, MaybeUninit};
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::{bpf_get_current_comm, bpf_get_smp_processor_id, bpf_ktime_get_ns},
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_get_current_comm},
     macros::map,
     maps::{PerCpuHashMap, RingBuf},
 };
@@ -119,7 +121,15 @@ fn add_to_process(probe: Probe, target_tgid: u32, duration: u64) {
     }
 }
 
+/// The name of the current thread; zeroes when there is none.
+///
+/// Words, which the compiler copies as such: an array of bytes it copies byte by byte.
 #[inline(always)]
 fn comm() -> [u8; COMM_LEN] {
-    bpf_get_current_comm().unwrap_or([0; COMM_LEN])
+    let mut words = MaybeUninit::<[u64; COMM_LEN / 8]>::uninit();
+    // It writes all of them, whatever becomes of it.
+    unsafe {
+        bpf_get_current_comm(words.as_mut_ptr().cast(), COMM_LEN as u32);
+        mem::transmute(words.assume_init())
+    }
 }

@@ -91,7 +91,7 @@ pub fn take(key: Key) -> Option<Operation> {
     if owner(slot) == key.0 {
         // Only this thread writes this key: nobody else uses the slot until it is given back.
         let operation = slot.operation;
-        unsafe { ptr::write_volatile(&raw mut slot.owner, 0) };
+        give_back(&mut slot.owner);
         return Some(operation);
     }
     if elsewhere(slot) == 0 {
@@ -141,4 +141,18 @@ fn exchange(owner: &mut u64, key: u64) -> u64 {
         );
     }
     before
+}
+
+/// Lets others have the slot. What was read from it before stays before: in assembler, because the backend
+/// knows no fence for the compiler. The processor keeps the order by itself.
+#[inline(always)]
+fn give_back(owner: &mut u64) {
+    unsafe {
+        asm!(
+            "*(u64 *)({owner} + 0) = {nobody}",
+            owner = in(reg) owner,
+            nobody = in(reg) 0_u64,
+            options(nostack, preserves_flags),
+        );
+    }
 }

@@ -24,6 +24,9 @@ pub(crate) const ALL: [Option<Kind>; 4] = [
     Some(Kind::Bpftrace(Counters::Together)),
 ];
 
+/// How often a watcher that says nothing is started.
+const TRIES: usize = 4;
+
 /// Where the commands stand: words with spaces between them.
 const WALKPROBE_VARIABLE: &str = "WALKPROBE_BIN";
 const BPFTRACE_VARIABLE: &str = "WALKPROBE_BPFTRACE";
@@ -64,14 +67,7 @@ impl Kind {
                 [bpftrace()?, vec!["-e".to_owned(), script(functions, counters)]].concat()
             }
         };
-        let mut child = command(&words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut output = BufReader::new(child.stdout.take().context("no standard output")?);
-        // The first frame, or what BEGIN prints.
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        if line.is_empty() {
-            bail!("{} said nothing and ended with {}", words[0], child.wait()?);
-        }
+        let (child, output) = start(&words)?;
         let drain = std::thread::spawn(move || discard(output));
         functions.wait(true)?;
         Ok(Watcher { child, drain })
@@ -98,6 +94,24 @@ impl Watcher {
         let _ = self.drain.join();
         functions.wait(false)
     }
+}
+
+/// Starts a program, and waits until it says something: the first frame, or what BEGIN prints.
+///
+/// bpftrace now and then does not find a function that it found before: it gets another try.
+fn start(words: &[String]) -> Result<(Child, BufReader<ChildStdout>)> {
+    for _ in 0..TRIES {
+        let mut child = command(words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut output = BufReader::new(child.stdout.take().context("no standard output")?);
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        if !line.is_empty() {
+            return Ok((child, output));
+        }
+        child.wait()?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    bail!("{} said nothing, {TRIES} times", words.join(" "))
 }
 
 /// The words that start walkprobe.

@@ -24,7 +24,7 @@ use crate::{
     maps::history,
     model::leaf::LeafSize,
     output,
-    probe::{RING_BYTES, Settings},
+    probe::{RING_BYTES, RING_BYTES_WITH_STACKS, Settings},
     session::Session,
     stop::Stop,
     text::plain,
@@ -50,11 +50,14 @@ pub struct Args {
     #[arg(short, long, value_name = "PID")]
     pid: u32,
     /// Look at a trace that was recorded with `trace --maps` instead of a running process
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "tick"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "tick", "stacks"])]
     from: Option<PathBuf>,
     /// End after this time, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     duration: Option<Duration>,
+    /// Tell who called, too: the functions of the kernel and of the program
+    #[arg(long)]
+    stacks: bool,
     /// Print JSON Lines
     #[arg(long)]
     json: bool,
@@ -121,7 +124,8 @@ fn live(args: &Args, verbose: u8) -> anyhow::Result<()> {
     let settings = Settings {
         families: Family::ALL.to_vec(),
         targets: pids.clone(),
-        ring_bytes: RING_BYTES,
+        ring_bytes: if args.stacks { RING_BYTES_WITH_STACKS } else { RING_BYTES },
+        stacks: args.stacks,
         log_level: if verbose == 0 { 0 } else { 5 },
         ..Settings::default()
     };
@@ -248,6 +252,9 @@ impl View {
                 writeln!(out)?;
             } else {
                 writeln!(out, "{}", plain(&history::line(transaction, map.pid(), self.start)))?;
+                if let Some(callers) = history::callers(&transaction.cause) {
+                    writeln!(out, "           called by {}", plain(&callers))?;
+                }
             }
         }
         out.flush()?;

@@ -87,6 +87,15 @@ pub fn line(transaction: &Transaction, pid: u32, start: u64) -> String {
     line
 }
 
+/// Who called, from the kernel into the program; absent where no stack was taken.
+#[must_use]
+pub fn callers(cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::Operation(event) => event.stacks.as_ref().map(ToString::to_string),
+        Cause::Unseen | Cause::Lost(_) => None,
+    }
+}
+
 /// What stands at an address, since when, and what it was before.
 #[must_use]
 pub fn standing(map: &Tracked, piece: &Piece, now: u64) -> String {

@@ -40,9 +40,10 @@ impl Entry {
         self.is_present() && self.0 & (Self::FILE | Self::EXCLUSIVE) == 0
     }
 
-    /// The entry without its frame: what neighbours of one THP have in common.
+    /// What neighbours of one PMD leaf have in common: not the frame, and not whether somebody else maps the page too,
+    /// perhaps by PTEs (fs/proc/task_mmu.c, `pagemap_pmd_range`, tells that of each page for itself).
     pub(crate) const fn flags(self) -> u64 {
-        self.0 & !Self::FRAME
+        self.0 & !(Self::FRAME | Self::EXCLUSIVE)
     }
 
     /// The page frame number of a present page; 0 for readers without CAP_SYS_ADMIN.
@@ -177,6 +178,15 @@ pub(crate) enum Block {
 mod tests {
     use super::Entry;
     use crate::model::leaf::LeafKind;
+
+    #[test]
+    fn who_else_maps_a_page_tells_nothing_of_its_leaf() {
+        const PRESENT: u64 = 1 << 63;
+        let flags = |bits: u64| Entry(PRESENT | 0x1234 | bits).flags();
+        assert_eq!(flags(1 << 56), flags(0));
+        assert_eq!(Entry(PRESENT | 0x1235).flags(), flags(0));
+        assert_ne!(flags(1 << 57), flags(0));
+    }
 
     #[test]
     fn non_present_entries() {

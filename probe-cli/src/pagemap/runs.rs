@@ -156,13 +156,14 @@ pub(crate) const fn huge_size(vma: &Vma) -> LeafSize {
 }
 
 /// What a present leaf is: x86 maps everything in a VMA without any permission as PROT_NONE
-/// (`protection_map`), and mprotect changes what is there already.
+/// (`protection_map`), and mprotect changes what is there already. A page of zeroes that traps is one all the same,
+/// as for the page-table scan.
 pub(crate) const fn present(vma: &Vma, zero: bool) -> LeafKind {
     let permissions = vma.permissions;
-    if !(permissions.read || permissions.write || permissions.execute) {
-        LeafKind::ProtNone
-    } else if zero {
+    if zero {
         LeafKind::Zero
+    } else if !(permissions.read || permissions.write || permissions.execute) {
+        LeafKind::ProtNone
     } else {
         LeafKind::Present
     }

@@ -176,6 +176,24 @@ fn prot_none() {
 }
 
 #[test]
+fn a_page_of_zeroes_that_traps_is_one() {
+    let _alone = alone();
+    let area = Area::anonymous(4 * K4, K4);
+    area.read(K4);
+    area.protect_none(0, 4 * K4);
+    for source in sources() {
+        if source != Source::Scan && !sees_frames() {
+            println!("skipped zero pages: no CAP_SYS_ADMIN");
+            continue;
+        }
+        let at = |run: &Shape| run.0 == 0x1000;
+        let kinds: Vec<_> =
+            runs(source, &area.range()).into_iter().filter(at).map(|run| run.3).collect();
+        assert_eq!(kinds, [LeafKind::Zero], "{source:?}");
+    }
+}
+
+#[test]
 fn guard_regions() {
     let _alone = alone();
     let area = Area::anonymous(8 * K4, K4);

@@ -266,7 +266,7 @@ impl Seen {
 /// The map that lives and a fresh scan, at a moment when nothing moves.
 fn compare(pid: u32, watcher: &Watcher, fresh: &mut LiveSource) -> Result<(), Failed> {
     until("sleep of all threads", || all_sleep(pid))?;
-    let _stopped = stop_background();
+    let _stopped = stop_background()?;
     let mut scan = |what| -> Result<TranslationSet, Failed> {
         let set = fresh.read(pid, Wants::default()).map_err(anyhow::Error::new)?;
         let torn = set.origin().torn;

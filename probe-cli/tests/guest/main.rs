@@ -4,6 +4,7 @@
 //! `WALKPROBE_BIN` is the walkprobe under test; `WALKPROBE_GUEST` is the guest's kernel series, and
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
+mod activity;
 mod changes;
 mod child;
 mod churn;
@@ -24,6 +25,7 @@ mod maps;
 mod marked;
 mod memory;
 mod migration;
+mod missed;
 mod modes;
 mod names;
 mod namespace;
@@ -40,6 +42,7 @@ mod shared;
 mod smaps;
 mod stacks;
 mod storm;
+mod sums;
 mod swap;
 mod terminal;
 mod threads;

@@ -7,31 +7,35 @@ use walkprobe::{
     live::source::LiveSource,
     maps::source::{MapSource as _, Wants},
     model::{
-        leaf::{LeafKind, Run},
+        leaf::LeafKind,
         map::LeafMap,
         set::{Source, TranslationSet},
     },
 };
 
 use crate::{
+    activity::{Activity, is_running},
     child::until,
-    compare::{self, Entry, Place, bytes, smaps_counts},
+    compare::{self, Entry, Place, bytes},
     folios,
+    missed::{Seen, without_table},
     run::{ensure, guest},
     setting::Setting,
     smaps::{self, Told},
+    sums::{of_sources, of_vma},
 };
 
 /// How often the kernel may change something, by itself, while it is compared.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often the scan may differ where khugepaged goes on: it takes a table away while it collapses what it maps, and puts
-/// it back where that fails (mm/khugepaged.c, `collapse_huge_page`). It holds the lock meanwhile that the kernel's own
-/// readers wait for, and the scan does not.
-const DIFFERENCES: u32 = 5;
+/// How often the scan may miss a table where khugepaged goes on: it takes one away while it collapses what the table
+/// maps, and puts it back where that fails (mm/khugepaged.c, `collapse_huge_page`). It holds the lock meanwhile that
+/// the kernel's own readers wait for, and the scan does not.
+const MISSES: u32 = 5;
 
-/// What changes page tables of others; all of it stands still once this is written.
+/// What changes page tables of others; all of it stands still once this is written, in this order: khugepaged works for
+/// shared memory too, and for each size of folios that has a mode of its own (mm/khugepaged.c, `start_stop_khugepaged`).
 const BACKGROUND: [(&str, &str); 3] = [
     ("/sys/kernel/mm/ksm/run", "0"),
     ("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "never"),
@@ -73,7 +77,7 @@ impl State {
 
 /// What the kernel's own interfaces say of a process.
 #[derive(PartialEq, Eq)]
-struct Reading(Vec<(Told, Vec<Entry>)>);
+pub(crate) struct Reading(pub(crate) Vec<(Told, Vec<Entry>)>);
 
 impl Reading {
     fn of(pid: u32) -> Result<Self, Failed> {
@@ -94,19 +98,24 @@ impl Reading {
 }
 
 /// Stops khugepaged and ksmd until what it gives is dropped; only in a guest.
-pub(crate) fn stop_background() -> Vec<Setting> {
+pub(crate) fn stop_background() -> Result<Vec<Setting>, Failed> {
     if guest().is_none() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // What this kernel does not have does nothing.
-    BACKGROUND.iter().filter_map(|(file, value)| Setting::change(file, value).ok()).collect()
+    let stopped: Vec<_> =
+        BACKGROUND.iter().filter_map(|(file, value)| Setting::change(file, value).ok()).collect();
+    // It has stopped by then, and is gone a moment later.
+    until("the end of khugepaged", || (!is_running("khugepaged")).then_some(()))?;
+    Ok(stopped)
 }
 
 /// Compares what can be known of a process at rest, in every way.
 pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
     until("sleep of all threads", || all_sleep(pid))?;
-    let stopped = stop_background();
-    let mut differences = 0;
+    let stopped = stop_background()?;
+    let background = Activity::now();
+    let mut misses = 0;
     let mut changed = String::new();
     for _ in 0..ATTEMPTS {
         let before = Reading::of(pid)?;
@@ -114,12 +123,17 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
         // What the kernel does meanwhile belongs to nobody's reading.
         let after = Reading::of(pid)?;
         if after == before {
-            differences += 1;
-            if outcome.is_err() && stopped.is_empty() && differences < DIFFERENCES {
+            if let Ok(Seen::WithoutTable(_)) = outcome
+                && stopped.is_empty()
+                && misses < MISSES
+            {
+                misses += 1;
                 thread::sleep(PAUSE);
                 continue;
             }
-            let seen = outcome?;
+            let seen = outcome
+                .and_then(Seen::all)
+                .map_err(|failed| explained(&failed, pid, state, &background))?;
             state.points += 1;
             state.vmas += before.0.len();
             state.most_vmas = state.most_vmas.max(before.0.len());
@@ -138,6 +152,19 @@ pub(crate) fn at_quiet(pid: u32, state: &mut State) -> Result<(), Failed> {
     Err(format!("{ATTEMPTS} attempts, and the kernel still changes {changed}").into())
 }
 
+/// Adds what tells where to look for the cause: whether the next look is right, and what the kernel did by itself.
+fn explained(failed: &Failed, pid: u32, state: &mut State, background: &Activity) -> Failed {
+    let activity = background.since();
+    let again = Reading::of(pid).and_then(|reading| compared(pid, state, &reading)?.all());
+    let next = again.map_or_else(|failed| message(&failed), |_| "nothing differs".to_owned());
+    format!("{}; by itself the kernel did {activity:?}; the next time {next}", message(failed))
+        .into()
+}
+
+fn message(failed: &Failed) -> String {
+    failed.message().unwrap_or_default().to_owned()
+}
+
 /// `None` while one of its threads does anything.
 pub(crate) fn all_sleep(pid: u32) -> Option<()> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
@@ -148,7 +175,7 @@ pub(crate) fn all_sleep(pid: u32) -> Option<()> {
     threads.map(|thread| sleeps(thread.ok()?)).collect()
 }
 
-fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::Bytes, Failed> {
+fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<Seen, Failed> {
     let set = read(&mut state.scan, pid, Wants::default())?;
     ensure(set.origin().source == Source::PageTables, || "no scan".to_owned())?;
     let with_folios = read(&mut state.scan, pid, Wants { folios: true, ..Wants::default() })?;
@@ -163,9 +190,14 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
             format!("in {told:?}: {}", failed.message().unwrap_or_default()).into()
         };
         let place = Place { range: told.range.clone(), hugetlb: told.has_flag("ht") };
-        compare::pages(&place, map.runs(), pagemap).map_err(context)?;
-        sums(told, map.runs()).map_err(context)?;
         let folios = at(&with_folios, number, &told.range)?;
+        for runs in [map.runs(), folios.runs()] {
+            if let Some(address) = without_table(&place, runs, pagemap) {
+                return Ok(Seen::WithoutTable(address));
+            }
+        }
+        compare::pages(&place, map.runs(), pagemap).map_err(context)?;
+        of_vma(told, map.runs()).map_err(context)?;
         folios::check(&place, folios.runs(), pagemap).map_err(context)?;
         let found = bytes(map.runs());
         ensure(bytes(folios.runs()) == found, || format!("with folios: {folios:?}, {map:?}"))?;
@@ -175,9 +207,9 @@ fn compared(pid: u32, state: &mut State, reading: &Reading) -> Result<compare::B
     }
     for other in &mut state.others {
         let told = read(other, pid, Wants::default())?;
-        sources(&set, &told, reading)?;
+        of_sources(&set, &told, reading)?;
     }
-    Ok(all)
+    Ok(Seen::Same(all))
 }
 
 fn read(source: &mut LiveSource, pid: u32, wants: Wants) -> Result<TranslationSet, Failed> {
@@ -188,81 +220,11 @@ fn read(source: &mut LiveSource, pid: u32, wants: Wants) -> Result<TranslationSe
 }
 
 /// The leaf map of a VMA.
-fn at<'a>(
+pub(crate) fn at<'a>(
     set: &'a TranslationSet,
     number: usize,
     range: &Range<u64>,
 ) -> Result<&'a LeafMap, Failed> {
     let map = set.maps().get(number).filter(|map| map.vma().range() == *range);
     map.ok_or_else(|| format!("no leaf map {number} of {range:x?}").into())
-}
-
-/// Whether smaps counts such leaves. Until Linux 6.5 it passes over huge ones that trap
-/// (mm/huge_memory.c, `follow_trans_huge_pmd`); hugetlb memory is another function's.
-fn counts(run: &Run) -> bool {
-    smaps_counts(run.kind) && !is_passed_over(run)
-}
-
-fn is_passed_over(run: &Run) -> bool {
-    let old = guest().is_some_and(|series| series == "6.1");
-    old && run.kind == LeafKind::ProtNone && run.size.is_huge()
-}
-
-/// The sums of smaps (fs/proc/task_mmu.c, `smap_gather_stats`).
-fn sums(told: &Told, runs: &[Run]) -> Result<(), Failed> {
-    let sum = |is: &dyn Fn(&Run) -> bool| -> u64 {
-        runs.iter().filter(|run| is(run)).map(Run::bytes).sum()
-    };
-    let same = |what: &str, found: u64, told: u64| {
-        ensure(found == told, || format!("{what}: {found} found, {told} told: {runs:?}"))
-    };
-    let is_hugetlb = told.has_flag("ht");
-    let counted = sum(&counts);
-    let huge = sum(&|run| counts(run) && run.size.is_huge());
-    if is_hugetlb {
-        let huge = sum(&|run| smaps_counts(run.kind));
-        return same("hugetlb", huge, told.sum(&["Private_Hugetlb", "Shared_Hugetlb"]));
-    }
-    let fields = ["AnonHugePages", "ShmemPmdMapped", "FilePmdMapped"];
-    same("huge leaves", huge, told.sum(&fields))?;
-    // The kernel's own pages, [vdso] and the like, are no memory of the process.
-    if !told.name.starts_with("[v") {
-        same("Rss", counted, told.sum(&["Rss"]))?;
-    }
-    // Of shared memory what is swapped stands in the file.
-    if told.name.is_empty() || told.name.starts_with('[') {
-        same("Swap", sum(&|run| run.kind == LeafKind::Swap), told.sum(&["Swap"]))?;
-    }
-    Ok(())
-}
-
-/// What every source tells exactly: how many bytes are mapped, and how many of them by which size. Pages of zeroes are
-/// left out of the sizes, of which `pagemap` tells nothing.
-fn sources(scan: &TranslationSet, other: &TranslationSet, reading: &Reading) -> Result<(), Failed> {
-    for (number, (told, _)) in reading.0.iter().enumerate() {
-        if told.has_flag("pf") {
-            continue;
-        }
-        let maps = [at(scan, number, &told.range)?, at(other, number, &told.range)?];
-        let summed = |counts: &dyn Fn(&Run) -> bool| {
-            maps.map(|map| map.runs().iter().filter(|run| counts(run)).map(Run::bytes).sum::<u64>())
-        };
-        let mapped = summed(&|run| run.kind.is_mapped());
-        let huge = summed(&|run| {
-            run.kind.is_mapped()
-                && run.kind != LeafKind::Zero
-                && run.size.is_huge()
-                && (told.has_flag("ht") || !is_passed_over(run))
-        });
-        ensure(mapped[0] == mapped[1] && huge[0] == huge[1], || {
-            format!(
-                "{mapped:?} bytes mapped, {huge:?} by huge leaves, in {told:?}: by the scan {:?}, by \
-                 {} {:?}",
-                maps[0].runs(),
-                other.origin().source,
-                maps[1].runs()
-            )
-        })?;
-    }
-    Ok(())
 }

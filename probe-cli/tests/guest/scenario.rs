@@ -20,6 +20,7 @@ use std::{
     io,
     os::fd::AsFd as _,
     process,
+    sync::{Mutex, PoisonError},
 };
 
 use libtest_mimic::{Failed, Trial};
@@ -80,14 +81,42 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
     .into_iter()
     .map(|(name, text)| {
-        let lack = need::loops()
-            .or_else(|| need::a_guest("it needs functions to be probed"))
-            .or_else(|| lines(text).filter_map(|line| line.strip_prefix("needs ")).find_map(need));
-        Trial::test(format!("scenario::{name}"), move || play(text))
-            .with_ignored_flag(lack.is_some())
-            .with_kind(lack.unwrap_or_default())
+        let lack = lines(text).filter_map(|line| line.strip_prefix("needs ")).find_map(need);
+        trial(name, lack, move || play(text))
     })
+    .chain([trial("a_replay_makes_the_same_map", None, replay)])
     .collect()
+}
+
+fn trial(
+    name: &str,
+    lack: Lack,
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let lack = need::loops().or_else(|| need::a_guest("it needs functions to be probed")).or(lack);
+    Trial::test(format!("scenario::{name}"), test)
+        .with_ignored_flag(lack.is_some())
+        .with_kind(lack.unwrap_or_default())
+}
+
+/// One watches this process for all scenarios, because to attach takes longer than they do.
+static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
+
+/// The map of this process, when everything has been read; the first time it begins to be watched.
+fn map() -> Result<Tracked, Failed> {
+    let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
+    if watcher.is_none() {
+        *watcher = Some(Watcher::begin(process::id(), RING_BYTES)?);
+    }
+    watcher.as_ref().ok_or("nobody watches")?.map()
+}
+
+/// Ends the watching, and makes the map anew from what was recorded.
+fn replay() -> Result<(), Failed> {
+    let watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // A filter left no scenario before this one.
+    let Some(watcher) = watcher else { return Ok(()) };
+    watcher.end().map(drop)
 }
 
 fn need(word: &str) -> Lack {
@@ -127,9 +156,8 @@ struct Stage {
     uffds: Vec<Uffd>,
     settings: Vec<Setting>,
     _swap: Option<Swap>,
-    watcher: Option<Watcher>,
-    /// Transactions until the beginning.
-    before: u64,
+    /// The number of the last transaction before the beginning.
+    before: Option<u64>,
     expected: Vec<String>,
     maps: Vec<(String, String)>,
 }
@@ -147,12 +175,8 @@ impl Stage {
                     self.settings.push(Setting::change(&format!("{folder}/{file}"), value)?);
                 }
             }
-            ["watch"] => {
-                let watcher = Watcher::begin(process::id(), RING_BYTES)?;
-                self.before = last(&watcher.map()?);
-                self.watcher = Some(watcher);
-            }
-            ["read-it"] => drop(self.watcher.as_ref().ok_or("nobody watches")?.map()?),
+            ["watch"] => self.before = Some(last(&map()?)),
+            ["read-it"] => drop(map()?),
             ["map", name, ..] => {
                 let (_, map) = line.split_once(": ").ok_or("no colon")?;
                 self.maps.push((name.trim_end_matches(':').to_owned(), map.to_owned()));
@@ -242,20 +266,18 @@ impl Stage {
         range: std::ops::Range<usize>,
         state: &str,
     ) -> Result<(), Failed> {
-        let watcher = self.watcher.as_ref().ok_or("nobody watches")?;
         let part = area.part(range).range();
         until(state, || {
-            let pieces = watcher.map().ok()?.pieces(&part);
+            let pieces = map().ok()?.pieces(&part);
             pieces.iter().all(|(_, piece)| piece.state.to_string() == state).then_some(())
         })
     }
 
     /// Compares what was expected with what was seen.
-    fn end(mut self) -> Result<(), Failed> {
-        let watcher = self.watcher.take().ok_or("nothing was watched")?;
-        let map = watcher.map()?;
-        watcher.end()?;
-        let told = self.told(&map);
+    fn end(self) -> Result<(), Failed> {
+        let before = self.before.ok_or("nothing was watched")?;
+        let map = map()?;
+        let told = self.told(&map, before);
         ensure(told == self.expected, || {
             format!(
                 "transactions\n  {}\nand not\n  {}",
@@ -272,9 +294,9 @@ impl Stage {
     }
 
     /// What changed leaves of the areas; transactions in a row that did the same stand together.
-    fn told(&self, map: &Tracked) -> Vec<String> {
+    fn told(&self, map: &Tracked, before: u64) -> Vec<String> {
         let is_ours = |one: &&Transaction| {
-            one.number > self.before
+            one.number > before
                 && !one.changes.is_empty()
                 && self.areas.values().any(|area| one.concerns(&area.range()))
         };

@@ -14,6 +14,9 @@ use crate::kernel::facts::Facts;
 /// Pages of ours that must all lead to the same place.
 const SAMPLES: usize = 8;
 
+/// How many pages may mislead for each of them.
+const ATTEMPTS: usize = 16;
+
 /// The array of page structs begins at a multiple of 1 GiB (`kernel_randomize_memory`, arch/x86/mm/kaslr.c).
 const ALIGNMENT: u64 = 1 << 30;
 
@@ -28,16 +31,10 @@ pub(super) fn orient(
     }
     let mut found: Option<u64> = None;
     for _ in 0..SAMPLES {
-        let base = match vmemmap(scanner, own)? {
-            Ok(base) => base,
+        match sample(scanner, own, found)? {
+            Ok(base) => found = Some(base),
             Err(why) => return Ok(Err(why)),
-        };
-        if base % ALIGNMENT != 0 || found.is_some_and(|found| found != base) {
-            return Ok(Err(
-                "its page structs are not one array (CONFIG_SPARSEMEM_VMEMMAP)".to_owned()
-            ));
         }
-        found = Some(base);
     }
     scanner.state.update(|state| state.vmemmap = found.unwrap_or(0));
     Ok(Ok(()))
@@ -69,6 +66,28 @@ fn fill(scanner: &mut Scanner, facts: &Facts) -> Result<(), String> {
         state.mapping_pages = mapping_pages;
     });
     Ok(())
+}
+
+/// Where the array of page structs begins: where it was `found` already, if it was. The kernel may move a page,
+/// swap it out, or take it away to see who misses it, at any time, and on 6.18 the page cache of such a file was a node
+/// (bit 1 of `xa_head`) twice in a row, for a reason that is not known: so no page is the last word.
+fn sample(
+    scanner: &mut Scanner,
+    own: &AddressSpace,
+    found: Option<u64>,
+) -> Result<Result<u64, String>, ScanError> {
+    let mut why = String::new();
+    for attempt in 0..ATTEMPTS {
+        why = match vmemmap(scanner, own)? {
+            Ok(base) if base % ALIGNMENT == 0 && found.is_none_or(|found| found == base) => {
+                return Ok(Ok(base));
+            }
+            Ok(_) => "its page structs are not one array (CONFIG_SPARSEMEM_VMEMMAP)".to_owned(),
+            Err(why) => why,
+        };
+        log::debug!("folios, attempt {attempt}: {why}");
+    }
+    Ok(Err(why))
 }
 
 /// Where the array of page structs begins, by a page whose frame and whose struct are both known: the

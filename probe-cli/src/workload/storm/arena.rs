@@ -193,7 +193,7 @@ impl Scene<'_> {
     pub(super) fn part(&mut self) -> Part {
         let pages = match self.dice.u8(..16) {
             0 | 1 => Pages::Hugetlb2M,
-            2 if self.dice.u8(..8) == 0 => Pages::Hugetlb1G,
+            2 if self.dice.u8(..32) == 0 => Pages::Hugetlb1G,
             _ => Pages::Base,
         };
         let slot = self.slot(pages);

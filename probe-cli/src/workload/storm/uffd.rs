@@ -4,6 +4,7 @@
 use std::{
     io,
     os::fd::{AsRawFd as _, OwnedFd},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{arena::Part, sys};
@@ -48,6 +49,8 @@ pub(super) const WP: u64 = 2;
 pub(super) struct Uffd {
     fd: OwnedFd,
     features: u64,
+    /// Held by who begins to watch, or relies on nobody doing so.
+    watching: Mutex<()>,
 }
 
 impl Uffd {
@@ -66,7 +69,7 @@ impl Uffd {
         }
         let fd = sys::userfaultfd()?;
         sys::ask(fd.as_raw_fd(), API, &mut [VERSION, features, 0])?;
-        Ok(Self { fd, features })
+        Ok(Self { fd, features, watching: Mutex::new(()) })
     }
 
     pub(super) fn has(&self, feature: Feature) -> bool {
@@ -74,6 +77,7 @@ impl Uffd {
     }
 
     pub(super) fn register(&self, part: &Part, mode: u64) -> io::Result<()> {
+        let _watching = self.lock();
         let (start, length) = ends(part);
         self.ask(REGISTER, &mut [start, length, mode, 0])
     }
@@ -81,6 +85,28 @@ impl Uffd {
     pub(super) fn unregister(&self, part: &Part) -> io::Result<()> {
         let (start, length) = ends(part);
         self.ask(UNREGISTER, &mut [start, length])
+    }
+
+    /// Does something with a part that is not watched meanwhile, and has no marks of a watch before.
+    pub(super) fn unwatched<T>(&self, part: &Part, work: impl FnOnce() -> T) -> T {
+        let _watching = self.lock();
+        self.forget(part);
+        work()
+    }
+
+    /// Unregisters what can be: a range with a mapping that can never be watched is refused as a whole
+    /// (fs/userfaultfd.c, `userfaultfd_unregister`).
+    fn forget(&self, part: &Part) {
+        if self.unregister(part).is_err()
+            && let Some((first, second)) = part.halves()
+        {
+            self.forget(&first);
+            self.forget(&second);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Write-protects, or ends that.

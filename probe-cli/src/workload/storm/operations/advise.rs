@@ -51,7 +51,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     row!("remove", 6, libc::MADV_REMOVE, "MADV_REMOVE"),
     row!("populate-read", 12, POPULATE_READ, "MADV_POPULATE_READ"),
     row!("populate-write", 15, POPULATE_WRITE, "MADV_POPULATE_WRITE"),
-    row!("guard", 6, GUARD_INSTALL, "MADV_GUARD_INSTALL"),
+    Operation::new(
+        "guard",
+        6,
+        &[Need::Advice(GUARD_INSTALL, "MADV_GUARD_INSTALL")],
+        "MADV_GUARD_INSTALL where userfaultfd watches no longer",
+        guard,
+    ),
     row!("unguard", 6, GUARD_REMOVE, "MADV_GUARD_REMOVE"),
     row!("mergeable", 8, libc::MADV_MERGEABLE, "MADV_MERGEABLE"),
     row!("unmergeable", 4, libc::MADV_UNMERGEABLE, "MADV_UNMERGEABLE"),
@@ -59,6 +65,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 fn advise<const ADVICE: i32>(scene: &mut Scene<'_>) -> io::Result<()> {
     sys::advise(&scene.part(), ADVICE)
+}
+
+/// In shared memory a write-protect marker of userfaultfd survives what the kernel does to make place for guards
+/// (mm/memory.c, `zap_nonpresent_ptes`), so that it tries again without end (mm/madvise.c, `madvise_guard_install`).
+fn guard(scene: &mut Scene<'_>) -> io::Result<()> {
+    let part = scene.part();
+    let work = || sys::advise(&part, GUARD_INSTALL);
+    match &scene.arena.uffd {
+        Ok(uffd) => uffd.unwatched(&part, work),
+        Err(_) => work(),
+    }
 }
 
 fn collapse(scene: &mut Scene<'_>) -> io::Result<()> {
