@@ -202,8 +202,7 @@ fn open_all(pid: &str) -> Result<View, Failed> {
         view.press("\r")?;
         thread::sleep(Duration::from_millis(500));
     }
-    view.press("+")?;
-    view.wait_for("part")?;
+    view.press("+n")?;
     Ok(view)
 }
 
