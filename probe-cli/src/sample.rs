@@ -14,6 +14,10 @@ pub struct Sample {
     pub processes: Vec<ProcessSample>,
     /// What became of the operations that each probe saw, by probe number.
     pub counters: [Counters; PROBES],
+    /// Calls that the kernel did not show, of whatever process and over all probes: a thread had been preempted in the
+    /// same program on that CPU. Where its beginning was not shown, an operation is not seen at all; where its end was
+    /// not shown, it is seen and has no fate.
+    pub missed: u64,
     /// Operations that found no room in the statistics by process.
     pub left_out: u64,
 }
@@ -38,6 +42,7 @@ impl Default for Sample {
             time: 0,
             processes: Vec::new(),
             counters: [Counters::default(); PROBES],
+            missed: 0,
             left_out: 0,
         }
     }
@@ -50,10 +55,11 @@ impl Default for ProcessSample {
 }
 
 impl Sample {
-    /// Records that were lost, over all probes.
+    /// Operations that were lost, over all probes, those that the kernel did not show included.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum()
+        let lost = |counters: &Counters| counters.lost_ring + counters.lost_state;
+        self.counters.iter().map(lost).sum::<u64>() + self.missed
     }
 
     /// Operations seen, over all probes, those that were filtered out not counted.

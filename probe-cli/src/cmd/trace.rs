@@ -161,13 +161,20 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         command_status: status.map(i32::from),
         events: writer.events(),
         lost,
+        missed: ended.missed.iter().sum(),
         unreadable: ended.unreadable,
         stacks_lost: ended.stacks_lost,
-        probes: Counts::all(&ended.counters),
+        probes: Counts::all(&ended.counters, &ended.missed),
     })?;
     writer.flush()?;
     if lost > 0 {
         output::say(&format!("{lost} events were lost; a larger --ring-size may help"));
+    }
+    let missed: u64 = ended.missed.iter().sum();
+    if missed > 0 {
+        output::say(&format!(
+            "{missed} calls, of whatever process, were not shown by the kernel: threads were preempted in a probe"
+        ));
     }
     if let Some(lost @ 1..) = ended.stacks_lost {
         output::say(&format!("{lost} stacks could not be taken; their events have the errno"));

@@ -43,6 +43,7 @@ pub struct Collector {
     tick: Duration,
     due: Instant,
     lost: u64,
+    missed: u64,
     /// The changes of leaves, beside faults, are no events: this kernel does not tell them, or nobody asked.
     is_blind: bool,
     takes_turns: bool,
@@ -56,6 +57,8 @@ struct Watched {
     turn: Turn,
     /// When everything may be read again, where nothing tells of changes.
     rest: Instant,
+    /// Calls that the kernel did not show, of whatever process, since everything was read.
+    missed: u64,
     has_ended: bool,
 }
 
@@ -71,6 +74,7 @@ impl Collector {
             tick,
             due: Instant::now(),
             lost: 0,
+            missed: 0,
             is_blind,
             takes_turns: true,
             census: None,
@@ -99,7 +103,10 @@ impl Collector {
         let mut wanted = Wanted::default();
         wanted.everything();
         let rest = Instant::now();
-        self.watched.insert(pid, Watched { wanted, turn: Turn::default(), rest, has_ended: false });
+        self.watched.insert(
+            pid,
+            Watched { wanted, turn: Turn::default(), rest, missed: 0, has_ended: false },
+        );
     }
 
     /// Follows a process no more.
@@ -180,6 +187,11 @@ impl Collector {
             why = Why::Missed;
             self.lost = lost;
         }
+        let missed = self.live.missed();
+        for watched in self.watched.values_mut() {
+            watched.missed += missed - self.missed;
+        }
+        self.missed = missed;
         let pids: Vec<u32> = self.watched.keys().copied().collect();
         for pid in pids {
             self.read(pid, why, &mut take);
@@ -201,8 +213,15 @@ impl Collector {
         }
         let blind = self.is_blind || !self.reader.reads_parts();
         let why = if blind { Why::Missed } else { why };
-        if blind && Instant::now() >= watched.rest {
+        let mut why = why;
+        if (blind || watched.missed > 0) && Instant::now() >= watched.rest {
             watched.wanted.everything();
+            // They need not have been of this process, and on a busy machine there are some every second.
+            if watched.missed > 0 {
+                take(Input::Lost { time: clock::monotonic(), number: watched.missed });
+                watched.missed = 0;
+                why = Why::Missed;
+            }
         }
         if let Some(request) = watched.wanted.take() {
             self.request(pid, request, why, take);

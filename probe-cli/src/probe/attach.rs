@@ -1,6 +1,8 @@
 //! Loads and attaches what the plan says, and goes on to the next candidate where the kernel does
 //! not agree.
 
+use std::os::fd::AsFd as _;
+
 use aya::{
     Btf, Ebpf,
     maps::HashMap,
@@ -15,11 +17,12 @@ use super::{
     ProbeError,
     error::brief_program_error,
     instructions::Instructions,
+    misses::misses,
     object::{self, Sizes},
 };
 use crate::{
     kernel::facts::{Cast, Mechanism},
-    plan::{Candidate, Plan, Reason, Report},
+    plan::{Candidate, Plan, Reason, Report, report::Outcome},
 };
 
 /// What is wanted of the programs.
@@ -79,6 +82,8 @@ pub(super) struct Attached {
     pub(super) ebpf: Ebpf,
     pub(super) report: Report,
     choice: Choice,
+    /// Calls that programs were not shown which are detached now, by probe number.
+    missed: [u64; PROBES],
 }
 
 /// The candidate of each probe.
@@ -117,7 +122,7 @@ pub(super) fn attach(
         }
         if !refused {
             let report = Report::new(plan, choice);
-            return Ok(Attached { ebpf, report, choice });
+            return Ok(Attached { ebpf, report, choice, missed: [0; PROBES] });
         }
     }
 }
@@ -230,27 +235,55 @@ fn attached<L>(result: Result<L, ProgramError>) -> Result<(), Reason> {
 }
 
 impl Attached {
+    /// Calls that the programs of each probe were not shown until now, by probe number.
+    pub(super) fn missed(&self) -> [u64; PROBES] {
+        let mut missed = self.missed;
+        for side in [Side::Entry, Side::Exit] {
+            for (probe, name) in self.names(side) {
+                missed[probe.index()] += self.ebpf.program(&name).map_or(0, program_misses);
+            }
+        }
+        missed
+    }
+
+    /// The programs at the beginning of operations, or at their end.
+    fn names(&self, side: Side) -> Vec<(Probe, String)> {
+        let chosen = |outcome: &Outcome| {
+            let number = self.choice[outcome.probe.index()]?;
+            let kind = match (outcome.candidates[number].mechanism, side) {
+                (Mechanism::Fentry, Side::Entry) => "fentry",
+                (Mechanism::Fentry, Side::Exit) => "fexit",
+                (Mechanism::Kprobe, Side::Entry) => "kprobe",
+                (Mechanism::Kprobe, Side::Exit) => "kretprobe",
+                (Mechanism::Tracepoint, Side::Entry) => "tracepoint",
+                (Mechanism::Tracepoint, Side::Exit) => return None,
+            };
+            Some((outcome.probe, format!("{}_{kind}", outcome.probe.name())))
+        };
+        self.report.probes.iter().filter_map(chosen).collect()
+    }
+
     /// Detaches the programs at the beginning of operations, or the ones at their end.
     pub(super) fn detach(&mut self, side: Side) {
-        for outcome in &self.report.probes {
-            let Some(number) = self.choice[outcome.probe.index()] else { continue };
-            let kinds: &[&str] = match (outcome.candidates[number].mechanism, side) {
-                (Mechanism::Fentry, Side::Entry) => &["fentry"],
-                (Mechanism::Fentry, Side::Exit) => &["fexit"],
-                (Mechanism::Kprobe, Side::Entry) => &["kprobe"],
-                (Mechanism::Kprobe, Side::Exit) => &["kretprobe"],
-                (Mechanism::Tracepoint, Side::Entry) => &["tracepoint"],
-                (Mechanism::Tracepoint, Side::Exit) => &[],
-            };
-            for kind in kinds {
-                if let Some(program) =
-                    self.ebpf.program_mut(&format!("{}_{kind}", outcome.probe.name()))
-                {
-                    unload(program);
-                }
+        for (probe, name) in self.names(side) {
+            if let Some(program) = self.ebpf.program_mut(&name) {
+                self.missed[probe.index()] += program_misses(program);
+                unload(program);
             }
         }
     }
+}
+
+fn program_misses(program: &Program) -> u64 {
+    let fd = match program {
+        Program::FEntry(program) => program.fd(),
+        Program::FExit(program) => program.fd(),
+        Program::KProbe(program) => program.fd(),
+        Program::RawTracePoint(program) => program.fd(),
+        _ => return 0,
+    };
+    // A program that is not loaded was shown nothing, and missed nothing.
+    fd.map_or(0, |fd| misses(fd.as_fd()))
 }
 
 /// Detaches a program. What cannot be unloaded goes when this process ends.

@@ -65,6 +65,8 @@ pub struct Ended {
     pub counters: [Counters; PROBES],
     /// Records that came but could not be understood.
     pub unreadable: u64,
+    /// Calls that the kernel did not show, by probe number; see [`Sample::missed`].
+    pub missed: [u64; PROBES],
     /// Stacks that the kernel could not take; `None` when none were wanted.
     pub stacks_lost: Option<u64>,
 }
@@ -204,6 +206,7 @@ impl Live {
             time: clock::monotonic(),
             processes: processes.into_values().collect(),
             counters,
+            missed: self.missed(),
             left_out: left_out.iter().sum(),
         })
     }
@@ -255,6 +258,12 @@ impl Live {
         Ok(counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum())
     }
 
+    /// Calls that the kernel did not show until now, over all probes; see [`Sample::missed`].
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.attached.missed().iter().sum()
+    }
+
     fn counters(&self) -> Result<[Counters; PROBES], ProbeError> {
         let mut all = [Counters::default(); PROBES];
         for (number, sum) in (0..).zip(&mut all) {
@@ -293,6 +302,7 @@ impl Live {
         Ok(Ended {
             counters: self.counters()?,
             unreadable: self.unreadable,
+            missed: self.attached.missed(),
             stacks_lost: self.stacks.as_ref().map(Namer::lost),
         })
     }

@@ -6,6 +6,7 @@ mod decode;
 mod error;
 mod instructions;
 mod live;
+mod misses;
 mod object;
 pub mod scan;
 mod stacks;

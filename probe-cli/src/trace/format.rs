@@ -101,6 +101,8 @@ pub struct Footer {
     pub events: u64,
     /// Records that the kernel side had to drop, over all probes.
     pub lost: u64,
+    /// Calls that the kernel did not show, over all probes and processes.
+    pub missed: u64,
     /// Records that came but could not be understood.
     pub unreadable: u64,
     /// Stacks that the kernel could not take; absent when none were asked for.
@@ -140,6 +142,8 @@ pub struct Counts {
     pub lost_ring: u64,
     /// Too many at once to remember.
     pub lost_state: u64,
+    /// Calls that the kernel did not show: they are not in `seen`, or, where the end was not shown, without a fate.
+    pub missed: u64,
 }
 
 impl Header {
@@ -182,11 +186,14 @@ impl ProbeState {
 impl Counts {
     /// The counts of all probes.
     #[must_use]
-    pub fn all(counters: &[probe_common::counters::Counters; PROBES]) -> Vec<Self> {
+    pub fn all(
+        counters: &[probe_common::counters::Counters; PROBES],
+        missed: &[u64; PROBES],
+    ) -> Vec<Self> {
         probe_common::probe::Probe::ALL
             .into_iter()
-            .zip(counters)
-            .map(|(probe, counters)| Self {
+            .zip(counters.iter().zip(missed))
+            .map(|(probe, (counters, missed))| Self {
                 name: probe.name(),
                 seen: counters.seen,
                 filtered: counters.filtered,
@@ -194,6 +201,7 @@ impl Counts {
                 emitted: counters.emitted,
                 lost_ring: counters.lost_ring,
                 lost_state: counters.lost_state,
+                missed: *missed,
             })
             .collect()
     }

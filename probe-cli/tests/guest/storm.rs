@@ -114,14 +114,14 @@ impl Weather {
 }
 
 impl Weather {
-    /// What to call the storm of a seed with.
-    pub(crate) fn arguments(&self, seed: u64) -> Vec<String> {
+    /// What to call the storm of a seed with, that does so many operations in each thread.
+    pub(crate) fn arguments(&self, seed: u64, operations: u64) -> Vec<String> {
         // From two to four.
         let threads = 2 + seed % 3;
         let mut arguments = vec![
             format!("--seed={seed}"),
             format!("--threads={threads}"),
-            format!("--operations={OPERATIONS}"),
+            format!("--operations={operations}"),
             format!("--quiet-every={QUIET_EVERY}"),
         ];
         if self.swap.is_some() {
@@ -167,7 +167,7 @@ fn storm(seeds: &RangeInclusive<u64>, others: Vec<LiveSource>) -> Result<(), Fai
     let mut summary = Summary::default();
     let start = Instant::now();
     for seed in seeds.clone() {
-        let arguments = weather.arguments(seed);
+        let arguments = weather.arguments(seed, OPERATIONS);
         let points = state.points;
         one(&arguments, &mut summary, |_| Ok(()), |pid| at_quiet(pid, &mut state)).map_err(
             |failed| {
