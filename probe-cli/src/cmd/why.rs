@@ -201,15 +201,12 @@ impl View {
 
     /// Shows how it ended.
     fn end(&self, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
-        match session.maps().get(&self.pid) {
-            Some(map) => self.standing(map, out).map_err(failed),
-            None => {
-                let pid = self.pid;
-                let none =
-                    format!("nothing was read of process {pid}: it ended, or is not in the trace");
-                Err(Failure::NoProcess(none).into())
-            }
+        if let Some(map) = session.maps().get(&self.pid) {
+            return self.standing(map, out).map_err(failed);
         }
+        let pid = self.pid;
+        let none = format!("nothing was read of process {pid}: it ended, or is not in the trace");
+        Err(Failure::NoProcess(none).into())
     }
 
     /// What stands in the range now.

@@ -132,13 +132,13 @@ impl<R: BufRead> Reader<R> {
                     Note::Lost { time, number } => Input::Lost { time, number },
                     Note::Gone { time, pid } => Input::Gone { time, pid },
                 },
-                _ => match serde_json::from_slice::<Event>(&self.text) {
-                    Ok(event) => event.into(),
-                    Err(_) => {
+                _ => {
+                    let Ok(event) = serde_json::from_slice::<Event>(&self.text) else {
                         self.unknown += 1;
                         continue;
-                    }
-                },
+                    };
+                    event.into()
+                }
             };
             return Ok(Some(input));
         }

@@ -88,8 +88,10 @@ fn of_change(
 ) -> After {
     let range = &ranges[0];
     match change {
-        Change::Zap { .. } | Change::Unshare { .. } => {
-            parts(pieces, range, |state| without_leaf(state))
+        Change::Zap { .. }
+        | Change::Unshare { .. }
+        | Change::Vma { change: VmaChange::Map, errno: 0, .. } => {
+            parts(pieces, range, without_leaf)
         }
         Change::Move { .. } => moved(ranges, pieces),
         Change::Migrate(folio) => folio_parts(folio, pieces, range, |state| {
@@ -127,9 +129,6 @@ fn of_change(
         }
         Change::Vma { change: VmaChange::Unmap, errno: 0, .. } => {
             vec![(range.clone(), State::NoVma)]
-        }
-        Change::Vma { change: VmaChange::Map, errno: 0, .. } => {
-            parts(pieces, range, |state| without_leaf(state))
         }
         _ => Vec::new(),
     }

@@ -107,6 +107,7 @@ impl Tracked {
     }
 
     /// Its VMAs, by address.
+    #[must_use]
     pub fn vmas(&self) -> impl DoubleEndedIterator<Item = &Vma> + ExactSizeIterator {
         self.vmas.values()
     }

@@ -105,18 +105,17 @@ fn of_change(change: &Change) -> Reach {
     match change {
         Change::Zap { start, end }
         | Change::Share { start, end }
-        | Change::Unshare { start, end } => leaves(*start, *end),
+        | Change::Unshare { start, end }
+        | Change::Uffd { start, end, from: None, .. } => leaves(*start, *end),
         // A VMA as a whole can get other permissions, which is no event of its own.
         Change::Protect { start, end, .. } => with_vmas(*start, *end),
         Change::Move { start, end, to } => both(*start, *end, *to),
-        // The parent keeps what it had, write-protected.
-        Change::Fork { .. } => Reach::Nothing,
         Change::Uffd { start, end, from: Some(from), .. } => both(*start, *end, *from),
-        Change::Uffd { start, end, from: None, .. } => leaves(*start, *end),
         Change::Migrate(folio) | Change::Restore(folio) | Change::Reclaim(folio) => of_folio(folio),
         Change::Retract => Reach::Files,
         Change::Exec { errno: 0 } => Reach::Everything,
-        Change::Exec { .. } => Reach::Nothing,
+        // The parent of a fork keeps what it had, write-protected.
+        Change::Exec { .. } | Change::Fork { .. } => Reach::Nothing,
         Change::Exit => Reach::End,
         Change::Vma { change, start, end, .. } => match change {
             VmaChange::Map | VmaChange::Unmap | VmaChange::Brk | VmaChange::Link => {
