@@ -201,12 +201,13 @@ impl View {
 
     /// Shows how it ended.
     fn end(&self, session: &Session, out: &mut impl Write) -> anyhow::Result<()> {
-        if let Some(map) = session.maps().get(&self.pid) {
-            return self.standing(map, out).map_err(failed);
-        }
-        let pid = self.pid;
-        let none = format!("nothing was read of process {pid}: it ended, or is not in the trace");
-        Err(Failure::NoProcess(none).into())
+        let Some(map) = session.maps().get(&self.pid) else {
+            let pid = self.pid;
+            let none =
+                format!("nothing was read of process {pid}: it ended, or is not in the trace");
+            return Err(Failure::NoProcess(none).into());
+        };
+        self.standing(map, out).map_err(failed)
     }
 
     /// What stands in the range now.

@@ -114,8 +114,8 @@ fn of_change(change: &Change) -> Reach {
         Change::Migrate(folio) | Change::Restore(folio) | Change::Reclaim(folio) => of_folio(folio),
         Change::Retract => Reach::Files,
         Change::Exec { errno: 0 } => Reach::Everything,
-        // The parent of a fork keeps what it had, write-protected.
-        Change::Exec { .. } | Change::Fork { .. } => Reach::Nothing,
+        // The parent keeps what it had, write-protected.
+        Change::Fork { .. } | Change::Exec { .. } => Reach::Nothing,
         Change::Exit => Reach::End,
         Change::Vma { change, start, end, .. } => match change {
             VmaChange::Map | VmaChange::Unmap | VmaChange::Brk | VmaChange::Link => {

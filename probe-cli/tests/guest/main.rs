@@ -36,7 +36,7 @@ mod quiet;
 mod restless;
 mod roles;
 mod run;
-mod scenario;
+mod scenarios;
 mod setting;
 mod shared;
 mod smaps;
@@ -71,7 +71,7 @@ fn main() {
         churn::trials(),
         storm::trials(),
         live::trials(),
-        scenario::trials(),
+        scenarios::trials(),
         why::trials(),
         many::trials(),
         ends::trials(),

@@ -1,43 +1,17 @@
-//! Scenarios: operations in, transactions and map out. One file for each kind of operation.
-//!
-//! A line is one of these; what stands behind `#` is a comment. Lengths are `4K`, `2M`, `1G`.
-//!
-//! | line | meaning |
-//! |---|---|
-//! | `needs WORD` | what the kernel must have; else the scenario is ignored |
-//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `shared`, `file` |
-//! | `VERB NAME OFFSET LENGTH [MORE]` | an operation on a part of an area |
-//! | `watch` | what comes before is the beginning; what comes behind is watched |
-//! | `hurry-khugepaged` | khugepaged works all the time until the end |
-//! | `await NAME OFFSET LENGTH STATE` | waits until this stands there |
-//! | `read-it` | what has been marked is read: the effects of what comes before are told apart from later ones |
-//! | `expect CAUSE by ACTOR: CHANGES` | the next transaction, or several that did the same; `expect@6.1,6.12` on these kernels only |
-//! | `map NAME: STATE LENGTH, ...` | what stands in the area at the end |
+//! What a scenario's lines do.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::fd::AsFd as _,
-    process,
-    sync::{Mutex, PoisonError},
+use std::{collections::BTreeMap, fs::File, io, ops::Range, os::fd::AsFd as _};
+
+use libtest_mimic::Failed;
+
+use super::{
+    map,
+    told::{last, standing, told},
 };
-
-use libtest_mimic::{Failed, Trial};
-use walkprobe::{
-    maps::history,
-    model::diff::State,
-    probe::RING_BYTES,
-    track::{log::Transaction, map::Tracked},
-    units,
-};
-
 use crate::{
     child::until,
     files,
-    live::Watcher,
     memory::{Area, Backing, PAGE, PMD, PUD},
-    need::{self, Lack},
     nodes,
     run::{ensure, guest},
     setting::Setting,
@@ -45,117 +19,14 @@ use crate::{
     uffd::{Feature, Uffd},
 };
 
-macro_rules! scenarios {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("scenarios/", $name, ".txt")))),*]
-    };
-}
-
-pub(crate) fn trials() -> Vec<Trial> {
-    scenarios![
-        "fault-base",
-        "fault-thp",
-        "fault-file",
-        "fault-hugetlb",
-        "fault-zero",
-        "copy-on-write",
-        "split-mprotect",
-        "split-munmap",
-        "split-dontneed",
-        "collapse-khugepaged",
-        "collapse-madvise",
-        "zap-dontneed",
-        "zap-munmap",
-        "zap-truncate",
-        "protect",
-        "move",
-        "fork",
-        "migrate",
-        "reclaim",
-        "swap-in",
-        "guard",
-        "uffd-copy",
-        "uffd-protect",
-        "map-fixed",
-        "hugetlb-zap",
-    ]
-    .into_iter()
-    .map(|(name, text)| {
-        let lack = lines(text).filter_map(|line| line.strip_prefix("needs ")).find_map(need);
-        trial(name, lack, move || play(text))
-    })
-    .chain([trial("a_replay_makes_the_same_map", None, replay)])
-    .collect()
-}
-
-fn trial(
-    name: &str,
-    lack: Lack,
-    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
-) -> Trial {
-    let lack = need::loops().or_else(|| need::a_guest("it needs functions to be probed")).or(lack);
-    Trial::test(format!("scenario::{name}"), test)
-        .with_ignored_flag(lack.is_some())
-        .with_kind(lack.unwrap_or_default())
-}
-
-/// One watches this process for all scenarios, because to attach takes longer than they do.
-static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
-
-/// The map of this process, when everything has been read; the first time it begins to be watched.
-fn map() -> Result<Tracked, Failed> {
-    let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
-    if watcher.is_none() {
-        *watcher = Some(Watcher::begin(process::id(), RING_BYTES)?);
-    }
-    watcher.as_ref().ok_or("nobody watches")?.map()
-}
-
-/// Ends the watching, and makes the map anew from what was recorded.
-fn replay() -> Result<(), Failed> {
-    let watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner).take();
-    // A filter left no scenario before this one.
-    let Some(watcher) = watcher else { return Ok(()) };
-    watcher.end().map(drop)
-}
-
-fn need(word: &str) -> Lack {
-    match word {
-        "thp" => need::thp(),
-        "swap" => need::swap(),
-        "nodes" => need::nodes(),
-        "guard" => need::guard(),
-        "uffd" => need::userfaultfd(&[Feature::PagefaultFlagWp]),
-        "hugetlb2M" => need::hugetlb(PMD, 4),
-        _ => Some(format!("an unknown need: {word}")),
-    }
-}
-
-/// The lines that say something.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .map(|line| line.split('#').next().unwrap_or("").trim())
-        .filter(|line| !line.is_empty())
-}
-
-fn play(text: &str) -> Result<(), Failed> {
-    let mut stage = Stage::default();
-    for line in lines(text) {
-        stage.line(line).map_err(|failed| -> Failed {
-            format!("{line}: {}", failed.message().unwrap_or_default()).into()
-        })?;
-    }
-    stage.end()
-}
-
 /// What has been made so far.
 #[derive(Default)]
-struct Stage {
+pub(super) struct Stage {
     areas: BTreeMap<String, Area>,
     files: BTreeMap<String, File>,
     uffds: Vec<Uffd>,
     settings: Vec<Setting>,
-    _swap: Option<Swap>,
+    swap: Option<Swap>,
     /// The number of the last transaction before the beginning.
     before: Option<u64>,
     expected: Vec<String>,
@@ -163,10 +34,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn line(&mut self, line: &str) -> Result<(), Failed> {
+    pub(super) fn line(&mut self, line: &str) -> Result<(), Failed> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            ["needs", "swap"] => self._swap = Some(Swap::on()?),
+            ["needs", "swap"] => self.swap = Some(Swap::on()?),
             ["needs", _] => {}
             // khugepaged looks at all that it may at once.
             ["hurry-khugepaged"] => {
@@ -221,7 +92,7 @@ impl Stage {
         &mut self,
         verb: &str,
         name: &str,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         more: &[&str],
     ) -> Result<(), Failed> {
         let area = self.areas.get(name).ok_or("no such area")?;
@@ -239,7 +110,7 @@ impl Stage {
             "migrate" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 1)?,
             "home" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 0)?,
             "truncate" => self.files.get(name).ok_or("no file")?.set_len(range.start as u64)?,
-            "await" => self.wait_for(area, range, &more.join(" "))?,
+            "await" => Self::wait_for(area, range, &more.join(" "))?,
             "fork" => fork()?,
             "guard" => area.guard(range)?,
             "uffd" => {
@@ -260,12 +131,7 @@ impl Stage {
     }
 
     /// Waits until something stands in a part of an area.
-    fn wait_for(
-        &self,
-        area: &Area,
-        range: std::ops::Range<usize>,
-        state: &str,
-    ) -> Result<(), Failed> {
+    fn wait_for(area: &Area, range: Range<usize>, state: &str) -> Result<(), Failed> {
         let part = area.part(range).range();
         until(state, || {
             let pieces = map().ok()?.pieces(&part);
@@ -274,10 +140,10 @@ impl Stage {
     }
 
     /// Compares what was expected with what was seen.
-    fn end(self) -> Result<(), Failed> {
+    pub(super) fn end(self) -> Result<(), Failed> {
         let before = self.before.ok_or("nothing was watched")?;
         let map = map()?;
-        let told = self.told(&map, before);
+        let told = told(&map, before, &self.areas);
         ensure(told == self.expected, || {
             format!(
                 "transactions\n  {}\nand not\n  {}",
@@ -292,54 +158,6 @@ impl Stage {
         }
         Ok(())
     }
-
-    /// What changed leaves of the areas; transactions in a row that did the same stand together.
-    fn told(&self, map: &Tracked, before: u64) -> Vec<String> {
-        let is_ours = |one: &&Transaction| {
-            one.number > before
-                && !one.changes.is_empty()
-                && self.areas.values().any(|area| one.concerns(&area.range()))
-        };
-        let mut told: Vec<(String, BTreeMap<(State, State), u64>)> = Vec::new();
-        for one in map.transactions().iter().filter(is_ours) {
-            let by = history::by(&one.cause, map.pid());
-            let who = format!("{} by {by}", history::name(&one.cause));
-            match told.last_mut() {
-                Some((last, changes)) if *last == who && changes.keys().eq(one.changes.keys()) => {
-                    for (change, bytes) in &one.changes {
-                        *changes.entry(*change).or_default() += bytes;
-                    }
-                }
-                _ => told.push((who, one.changes.clone())),
-            }
-        }
-        let text = |(who, changes): (String, BTreeMap<(State, State), u64>)| {
-            let changes: Vec<String> = changes
-                .iter()
-                .map(|((before, after), n)| format!("{before} -> {after}: {}", units::bytes(*n)))
-                .collect();
-            format!("{who}: {}", changes.join(", "))
-        };
-        told.into_iter().map(text).collect()
-    }
-}
-
-fn last(map: &Tracked) -> u64 {
-    map.transactions().back().map_or(0, |transaction| transaction.number)
-}
-
-/// What stands in an area: `4K 2M, hole 2M`.
-fn standing(map: &Tracked, area: &Area) -> String {
-    let mut runs: Vec<(State, u64)> = Vec::new();
-    for (range, piece) in map.pieces(&area.range()) {
-        let bytes = range.end - range.start;
-        match runs.last_mut() {
-            Some((state, sum)) if *state == piece.state => *sum += bytes,
-            _ => runs.push((piece.state, bytes)),
-        }
-    }
-    let text = |(state, bytes): &(State, u64)| format!("{state} {}", units::bytes(*bytes));
-    runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn bytes(text: &str) -> Result<usize, Failed> {
