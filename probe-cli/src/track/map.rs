@@ -307,6 +307,9 @@ impl Tracked {
             for (range, piece) in self.pieces.iter() {
                 transaction.add(piece.state, State::NoVma, range.end - range.start);
             }
+        }
+        // Nothing more can be read of what came before.
+        for transaction in self.log.kept_mut().iter_mut().filter(|one| one.settled.is_none()) {
             transaction.settled = Some(transaction.end());
         }
         self.pieces.clear();

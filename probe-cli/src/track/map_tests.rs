@@ -187,8 +187,10 @@ fn exec_and_exit_leave_nothing() {
     assert!(what(&map).is_empty() && map.vmas().len() == 0 && !map.has_ended());
     assert_eq!(changes(&map, 1), ["hole -> no VMA: 4M", "2M -> no VMA: 4M"]);
     map.read(&fixture::start(300, vma(0..4 * M), vec![]));
+    map.event(&fixture::split(390, 0));
     map.event(&fixture::change(400, Change::Exit));
     assert!(map.has_ended());
+    assert!(map.transactions().iter().all(|transaction| transaction.settled.is_some()));
 }
 
 #[test]

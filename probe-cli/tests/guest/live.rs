@@ -323,6 +323,12 @@ fn report(total: &mut Seen, points: u64) {
         let place = (total.delays.len() * share / 100).min(total.delays.len().saturating_sub(1));
         total.delays.get(place).map_or_else(|| "none".to_owned(), |&ns| units::duration(ns))
     };
+    let at_most = |ms: u64| {
+        let within = total.delays.partition_point(|&ns| ns <= ms * 1_000_000);
+        format!("{within} within {ms} ms")
+    };
+    let histogram: Vec<String> = [125, 250, 375, 500, 1000].map(at_most).into();
+    note(&format!("how long after an operation its effect was read: {}", histogram.join(", ")));
     note(&format!(
         "{points} quiet points, {} transactions, {} readings, {} events lost; read after: median {}, 99 % {}, at \
          most {}; unseen: {:?}",

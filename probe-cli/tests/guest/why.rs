@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
-    process::{self, Child, ChildStdout, Stdio},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{self, Child, ChildStdout, Command, Stdio},
 };
 
 use libtest_mimic::{Failed, Trial};
@@ -29,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_split_by_mprotect", a_split_by_mprotect),
         trial("a_trace_tells_the_same", a_trace_tells_the_same),
+        trial("exec_and_exit", exec_and_exit),
     ]
 }
 
@@ -116,4 +117,41 @@ fn a_trace_tells_the_same() -> Result<(), Failed> {
     fs::remove_file(&file)?;
     ensure(ended.code() == Some(0), || format!("{:?}: {}", ended.status, ended.stderr))?;
     check(&ended.stdout)
+}
+
+/// A shell waits for a line, becomes another program, and that ends; then there is nothing more to watch.
+fn exec_and_exit() -> Result<(), Failed> {
+    let mut shell = Command::new("sh")
+        .args(["-c", "read line; exec sleep 1"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let told = while_a_shell_ends(&mut shell);
+    // Fails when it has ended, as it should.
+    let _ = shell.kill();
+    shell.wait()?;
+    let lines: Vec<Value> = told?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let causes = |name: &str| {
+        lines.iter().any(|line| {
+            line["kind"] == "transaction" && line["cause"] == name && line["by"] == "itself"
+        })
+    };
+    ensure(causes("exec") && causes("exit"), || format!("{lines:?}"))
+}
+
+fn while_a_shell_ends(shell: &mut Child) -> Result<String, Failed> {
+    let pid = shell.id().to_string();
+    let mut command = walkprobe();
+    // Whole address spaces come and go.
+    command.args(["why", "0x1000-0x7ffffffff000", "--json", "-p", &pid]);
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn()?;
+    let mut out = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let mut lines = String::new();
+    out.read_line(&mut lines)?;
+    shell.stdin.take().ok_or("no input")?.write_all(b"\n")?;
+    out.read_to_string(&mut lines)?;
+    let ended = wait(child)?;
+    ensure(ended.code() == Some(0), || format!("{:?}: {}", ended.status, ended.stderr))?;
+    Ok(lines)
 }

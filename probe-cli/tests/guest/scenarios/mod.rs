@@ -5,7 +5,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `needs WORD` | what the kernel must have; else the scenario is ignored |
-//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `shared`, `file` |
+//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `shared`, `shmem-huge` |
 //! | `VERB NAME OFFSET LENGTH [MORE]` | an operation on a part of an area |
 //! | `watch` | what comes before is the beginning; what comes behind is watched |
 //! | `hurry-khugepaged` | khugepaged works all the time until the end |
@@ -28,7 +28,7 @@ use walkprobe::{probe::RING_BYTES, track::map::Tracked};
 use self::stage::Stage;
 use crate::{
     live::Watcher,
-    memory::PMD,
+    memory::{PMD, PUD},
     need::{self, Lack},
     uffd::Feature,
 };
@@ -45,8 +45,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         "fault-thp",
         "fault-file",
         "fault-hugetlb",
+        "fault-hugetlb-1g",
+        "fault-shmem-thp",
         "fault-zero",
+        "populate",
         "copy-on-write",
+        "split-file",
         "split-mprotect",
         "split-munmap",
         "split-dontneed",
@@ -54,7 +58,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         "collapse-madvise",
         "zap-dontneed",
         "zap-munmap",
+        "zap-remove",
         "zap-truncate",
+        "free",
         "protect",
         "move",
         "fork",
@@ -115,6 +121,7 @@ fn need(word: &str) -> Lack {
         "guard" => need::guard(),
         "uffd" => need::userfaultfd(&[Feature::PagefaultFlagWp]),
         "hugetlb2M" => need::hugetlb(PMD, 4),
+        "hugetlb1G" => need::hugetlb(PUD, 1),
         _ => Some(format!("an unknown need: {word}")),
     }
 }

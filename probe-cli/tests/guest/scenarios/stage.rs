@@ -82,6 +82,13 @@ impl Stage {
                 self.files.insert(name.to_owned(), file);
                 area
             }
+            "shmem-huge" => {
+                let file = files::in_tmpfs(length, "always")?;
+                let area = Area::new(length, Backing::Shared(file.as_fd()))?;
+                area.advise(0..length, libc::MADV_HUGEPAGE)?;
+                self.files.insert(name.to_owned(), file);
+                area
+            }
             _ => return Err("no such kind of area".into()),
         };
         self.areas.insert(name.to_owned(), area);
