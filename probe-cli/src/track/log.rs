@@ -92,8 +92,7 @@ impl Log {
     }
 
     fn place(&self, number: u64) -> Option<usize> {
-        let first = self.kept.front()?.number;
-        usize::try_from(number.checked_sub(first)?).ok()
+        self.kept.binary_search_by_key(&number, |transaction| transaction.number).ok()
     }
 
     /// The transaction with a number, if it is still kept.
@@ -104,6 +103,13 @@ impl Log {
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Transaction> {
         let place = self.place(number)?;
         self.kept.get_mut(place)
+    }
+
+    /// Forgets a transaction that did nothing.
+    pub(super) fn forget(&mut self, number: u64) {
+        if let Some(place) = self.place(number) {
+            self.kept.remove(place);
+        }
     }
 
     /// All that are kept, the oldest first.

@@ -166,6 +166,37 @@ fn what_no_event_told_of_is_unseen() {
 }
 
 #[test]
+fn an_operation_that_was_under_way_claims_its_work() {
+    let mut map = tracked();
+    map.read(&Reading { why: Why::Turn, ..fixture::reading(300, span(0, 4 * M), vec![]) });
+    let zap = Change::Zap { start: Address(0), end: Address(2 * M) };
+    map.event(&fixture::change(295, zap));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
+    assert_eq!(changes(&map, 2), ["2M -> hole: 2M"]);
+    let (_, piece) = map.pieces(&(0..2 * M))[0].clone();
+    assert_eq!((piece.by, piece.since), (2, 305));
+    // It was over before the reading began.
+    let (start, end) = (Address(2 * M), Address(4 * M));
+    map.event(&fixture::change(200, Change::Zap { start, end }));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
+    map.event(&fixture::change(304, Change::Zap { start, end }));
+    assert!(map.transaction(1).is_none());
+    // The same for what has no VMA any more.
+    let rest = vma(0..4 * M);
+    let mut list = fixture::start(400, rest, vec![]);
+    list.why = Why::Turn;
+    map.read(&list);
+    assert_eq!(changes(&map, 5), ["hole -> no VMA: 4M"]);
+    let (start, end) = (Address(4 * M), Address(8 * M));
+    map.event(&fixture::change(
+        390,
+        Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 },
+    ));
+    assert!(map.transaction(5).is_none());
+    assert_eq!(changes(&map, 6), ["hole -> no VMA: 4M"]);
+}
+
+#[test]
 fn losses_make_all_stale_and_a_reading_mends_it() {
     let mut map = tracked();
     map.lost(200, 3);

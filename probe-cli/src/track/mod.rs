@@ -15,4 +15,6 @@ mod map_tests;
 pub mod pieces;
 pub mod reach;
 pub mod reading;
+mod settle;
+mod unseen;
 pub mod wanted;
