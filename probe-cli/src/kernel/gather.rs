@@ -76,7 +76,7 @@ fn from_btf(symbols: Option<&Symbols>, traceable: Option<&BTreeSet<&'static str>
 
 /// Functions that probes ask for, and the callbacks that name walkers.
 fn symbol_names() -> BTreeSet<&'static str> {
-    function_names().into_iter().chain(CALLBACKS).collect()
+    function_names().into_iter().chain(CALLBACKS.map(|callback| callback.name)).collect()
 }
 
 /// The names of all functions that probes ask for.

@@ -8,6 +8,7 @@ use crate::{
     change::{Change, Folio, VmaChange},
     event::{Address, Detail, Event},
     model::leaf::LeafSize,
+    walk::callbacks::changes_leaves,
 };
 
 /// What an operation may have changed in an address space.
@@ -31,39 +32,6 @@ pub enum Reach {
     /// The address space is gone.
     End,
 }
-
-/// Walkers that change no leaf; those that only look, and those that only move accessed bits. Guard regions,
-/// and whatever is not here, are looked at again.
-const READERS: [&str; 28] = [
-    "clear_refs_pte_range",
-    "damon_mkold_hugetlb_entry",
-    "damon_mkold_pmd_entry",
-    "damon_young_hugetlb_entry",
-    "damon_young_pmd_entry",
-    "gather_hugetlb_stats",
-    "gather_pte_stats",
-    "hwpoison_hugetlb_range",
-    "hwpoison_pte_range",
-    "mem_cgroup_count_precharge_pte_range",
-    "mem_cgroup_move_charge_pte_range",
-    "mincore_hugetlb",
-    "mincore_pte_range",
-    "mincore_pud_entry",
-    "mlock_pte_range",
-    "pagemap_hugetlb_range",
-    "pagemap_pmd_range",
-    "pagemap_scan_hugetlb_entry",
-    "pagemap_scan_pmd_entry",
-    "prot_none_hugetlb_entry",
-    "prot_none_pte_entry",
-    "queue_folios_hugetlb",
-    "queue_folios_pte_range",
-    "queue_pages_hugetlb",
-    "queue_pages_pte_range",
-    "smaps_hugetlb_range",
-    "smaps_pte_range",
-    "swapin_walk_pmd_entry",
-];
 
 const NOWHERE: Range<u64> = 0..0;
 
@@ -90,11 +58,10 @@ impl Reach {
             // Leaves of it are gone before, and come back after: those are operations of their own.
             Detail::FolioSplit { .. } => Self::Nothing,
             Detail::Walk { start, end, callback, .. } => match callback {
-                Some(callback) if READERS.contains(&callback.as_str()) => Self::Nothing,
-                Some(_) => leaves(*start, *end),
-                // Its one callback is none that this tool knows, or it has none: for page-table owners' own use.
+                Some(callback) if changes_leaves(callback) => leaves(*start, *end),
+                // A walker that nobody knows.
                 None if event.probe == Probe::WalkVma => leaves(*start, *end),
-                None => Self::Nothing,
+                Some(_) | None => Self::Nothing,
             },
             Detail::Change(change) => of_change(change),
         }
@@ -179,11 +146,10 @@ pub fn blocks(range: &Range<u64>) -> Range<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{READERS, Reach, blocks};
+    use super::{Reach, blocks};
     use crate::{
         change::{Change, Folio},
         event::{Actor, Address, Detail, Event, Path},
-        walk::callbacks::CALLBACKS,
     };
     use probe_common::probe::Probe;
 
@@ -198,11 +164,6 @@ mod tests {
             detail,
             stacks: None,
         })
-    }
-
-    #[test]
-    fn readers_are_known_callbacks() {
-        assert!(READERS.iter().all(|reader| CALLBACKS.contains(reader)));
     }
 
     #[test]
