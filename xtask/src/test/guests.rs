@@ -29,7 +29,7 @@ const LEVELS_VARIABLE: &str = "WALKPROBE_LEVELS";
 /// The tests of the page-table scan; they run a second time on page tables of four levels.
 const SCAN_TESTS: &str = "leaves";
 /// For one kernel.
-const TIMEOUT: Duration = Duration::from_mins(15);
+const TIMEOUT: Duration = Duration::from_mins(25);
 /// Two guests share two processors, so silence means less.
 const HANG_AFTER: Duration = Duration::from_mins(3);
 /// Guests that run at the same time.
