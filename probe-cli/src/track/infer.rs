@@ -57,11 +57,11 @@ pub(super) fn infer(
 }
 
 fn fault(probe: Probe, write: bool, range: &Range<u64>, pieces: &Pieces) -> After {
-    let is_empty = pieces.parts(range).iter().all(|(_, piece)| {
-        piece.is_none_or(|piece| matches!(piece.state, State::Hole | State::NoVma))
-    });
+    let is_empty = || {
+        pieces.touched(range).all(|(_, piece)| matches!(piece.state, State::Hole | State::NoVma))
+    };
     match probe {
-        Probe::ThpFault if is_empty => {
+        Probe::ThpFault if is_empty() => {
             // A read gets the shared page of zeroes, where that is allowed (`do_huge_pmd_anonymous_page`).
             let kind = if write { LeafKind::Present } else { LeafKind::Zero };
             vec![(range.clone(), State::Leaf(LeafSize::PMD, kind))]

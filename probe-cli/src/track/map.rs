@@ -223,11 +223,14 @@ impl Tracked {
                 .all(|range| range.is_empty() || self.last.1.gaps(range).next().is_none());
         if !is_read {
             let after = infer(event, ranges, &self.pieces, |address| self.vma_at(address).cloned());
+            // What is inferred everywhere is stale nowhere.
+            let is_inferred =
+                matches!(&after[..], [(all, _)] if *all == ranges[0] && ranges[1].is_empty());
             for (range, state) in after {
                 self.change(&range, state, number, event.end());
             }
-            for range in ranges {
-                self.pieces.stale(range);
+            if !is_inferred {
+                ranges.iter().for_each(|range| self.pieces.stale(range));
             }
         }
         for range in ranges {
@@ -263,8 +266,12 @@ impl Tracked {
 
     /// What an operation makes of a range.
     fn change(&mut self, range: &Range<u64>, state: State, number: u64, time: u64) {
-        self.pieces.cut(range.start);
-        self.pieces.cut(range.end);
+        let is_huge =
+            |piece: &Piece| matches!(piece.state, State::Leaf(size, _) if size > LeafSize::BASE);
+        if self.pieces.touched(range).any(|(_, piece)| is_huge(piece)) {
+            self.pieces.cut(range.start);
+            self.pieces.cut(range.end);
+        }
         let source = if state == State::NoVma { Known::Observed } else { Known::Inferred };
         for (part, old) in self.pieces.parts(range) {
             let bytes = part.end - part.start;
