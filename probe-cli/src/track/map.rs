@@ -230,7 +230,9 @@ impl Tracked {
                 self.change(&range, state, number, event.end());
             }
             if !is_inferred {
-                ranges.iter().for_each(|range| self.pieces.stale(range));
+                for range in ranges {
+                    self.pieces.stale(range);
+                }
             }
         }
         for range in ranges {

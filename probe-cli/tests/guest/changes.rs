@@ -18,7 +18,7 @@ use crate::{
     memory::{Area, PAGE, PMD},
     need::{self, Lack},
     nodes,
-    run::{Trace, ensure, guest, run, scratch, wait, walkprobe},
+    run::{Trace, ensure, guest, is_accounted, run, scratch, wait, walkprobe},
     swap::{Swap, page_out},
     uffd::{Feature, Uffd},
 };
@@ -101,10 +101,7 @@ fn sums(trace: &Trace) -> Result<(), Failed> {
         format!("events were lost: {}", trace.footer)
     })?;
     for probe in trace.footer["probes"].as_array().ok_or("no counts")? {
-        let count = |name: &str| probe[name].as_u64().unwrap_or(u64::MAX);
-        let sum: u64 =
-            ["filtered", "ignored", "emitted", "lost_ring", "lost_state"].map(count).iter().sum();
-        ensure(count("seen") == sum, || format!("seen is not the sum of fates: {probe}"))?;
+        ensure(is_accounted(probe), || format!("seen is not the sum of fates: {probe}"))?;
     }
     Ok(())
 }

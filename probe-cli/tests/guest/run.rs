@@ -111,6 +111,14 @@ impl Trace {
     }
 }
 
+/// Whether every operation that a probe saw became something, or its end was not shown; of counts in a footer.
+pub(crate) fn is_accounted(probe: &Value) -> bool {
+    let count = |name: &str| probe[name].as_u64().unwrap_or(u64::MAX);
+    let fates = ["filtered", "ignored", "emitted", "lost_ring", "lost_state"];
+    let sum: u64 = fates.map(count).iter().sum();
+    count("seen").checked_sub(sum).is_some_and(|without_end| without_end <= count("missed"))
+}
+
 /// Tells the person who looks on, on standard error: the verdicts have standard output.
 pub(crate) fn note(text: &str) {
     // Nobody can be told when it is closed.
