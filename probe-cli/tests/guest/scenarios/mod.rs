@@ -54,7 +54,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         "split-mprotect",
         "split-munmap",
         "split-dontneed",
-        "collapse-khugepaged",
         "collapse-madvise",
         "zap-dontneed",
         "zap-munmap",
@@ -72,6 +71,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         "uffd-protect",
         "map-fixed",
         "hugetlb-zap",
+        // The last one: khugepaged goes on for a while.
+        "collapse-khugepaged",
     ]
     .into_iter()
     .map(|(name, text)| {

@@ -109,7 +109,14 @@ impl Stage {
             "read" => area.read(range),
             "forbid" => area.forbid(range)?,
             "protect" => area.protect(range, libc::PROT_READ)?,
-            "advise" => area.advise(range, advice(more.first().copied().unwrap_or(""))?)?,
+            "advise" => {
+                let advice = advice(more.first().copied().unwrap_or(""))?;
+                // A collapse may have to be tried again.
+                until("an answer", || match area.advise(range.clone(), advice) {
+                    Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => None,
+                    outcome => Some(outcome),
+                })??;
+            }
             "pageout" => page_out(area, range)?,
             "unmap" => area.unmap(range)?,
             "remap" => area.remap(range)?,
