@@ -47,6 +47,7 @@ mod swap;
 mod terminal;
 mod threads;
 mod uffd;
+mod watcher;
 mod why;
 
 use libtest_mimic::{Arguments, Trial};

@@ -27,10 +27,10 @@ use walkprobe::{probe::RING_BYTES, track::map::Tracked};
 
 use self::stage::Stage;
 use crate::{
-    live::Watcher,
     memory::{PMD, PUD},
     need::{self, Lack},
     uffd::Feature,
+    watcher::Watcher,
 };
 
 macro_rules! scenarios {
