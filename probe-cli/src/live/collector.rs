@@ -212,8 +212,7 @@ impl Collector {
             return;
         }
         let blind = self.is_blind || !self.reader.reads_parts();
-        let why = if blind { Why::Missed } else { why };
-        let mut why = why;
+        let mut why = if blind { Why::Missed } else { why };
         if (blind || watched.missed > 0) && Instant::now() >= watched.rest {
             watched.wanted.everything();
             // They need not have been of this process, and on a busy machine there are some every second.
