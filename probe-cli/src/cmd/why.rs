@@ -233,7 +233,7 @@ impl View {
     /// The transactions on the range that have been read since; gives the number of the last one.
     fn transactions(&self, map: &Tracked, out: &mut impl Write) -> io::Result<u64> {
         let mut last = self.told;
-        let by: Vec<u64> = map.pieces(&self.range).iter().map(|(_, piece)| piece.by).collect();
+        let makers = map.makers(&self.range);
         for transaction in
             map.transactions().iter().filter(|transaction| transaction.number > self.told)
         {
@@ -242,7 +242,7 @@ impl View {
                 break;
             }
             last = transaction.number;
-            if !transaction.concerns(&self.range) && !by.contains(&last) {
+            if !transaction.concerns(&self.range) && makers.binary_search(&last).is_err() {
                 continue;
             }
             if self.json {

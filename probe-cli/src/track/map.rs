@@ -125,6 +125,15 @@ impl Tracked {
         parts.filter_map(|(part, piece)| piece.map(|piece| (part, piece))).collect()
     }
 
+    /// The numbers of the transactions that made what stands in a range, in order.
+    #[must_use]
+    pub fn makers(&self, range: &Range<u64>) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.pieces(range).iter().map(|(_, piece)| piece.by).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
     /// The last transactions, the oldest first.
     #[must_use]
     pub fn transactions(&self) -> &VecDeque<Transaction> {

@@ -50,14 +50,6 @@ pub(super) fn concerning<'a>(
     log.transactions().iter().rev().filter(is_of).collect()
 }
 
-/// The numbers of the operations that made what stands in a range, in order.
-pub(super) fn makers(map: &Tracked, range: &Range<u64>) -> Vec<u64> {
-    let mut numbers: Vec<u64> = map.pieces(range).iter().map(|(_, piece)| piece.by).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
-}
-
 impl Operations {
     /// Moves the view by rows, towards what is older.
     pub(super) fn step(&mut self, all: &[&Transaction], rows: isize) {
@@ -151,7 +143,7 @@ fn cells(transaction: &Transaction, pid: u32, start: u64, theme: Theme) -> [(Str
 mod tests {
     use ratatui::layout::Rect;
 
-    use super::{Operations, concerning, makers};
+    use super::{Operations, concerning};
     use crate::{
         model::{
             fixture::{run, vma},
@@ -183,7 +175,7 @@ mod tests {
         let map = map(10);
         let some = concerning(&map, &(4 * M..8 * M), &[9]);
         assert_eq!(some.iter().map(|one| one.number).collect::<Vec<_>>(), [9, 4, 3]);
-        assert_eq!(makers(&map, &(4 * M..8 * M)), [3, 4]);
+        assert_eq!(map.makers(&(4 * M..8 * M)), [3, 4]);
     }
 
     #[test]

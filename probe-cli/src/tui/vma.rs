@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use super::{
     cells::{Cell, cells},
     keys::Action,
-    operations::{Operations, concerning, makers},
+    operations::{Operations, concerning},
     revision::Made,
     zoom::Zoom,
 };
@@ -100,7 +100,7 @@ impl OneVma {
         let window = self.zoom.window();
         self.made = Some((Made::of(known, now), self.zoom.clone()));
         self.shown = cells(known, &window, self.strip.width.into());
-        self.makers = makers(known, &window);
+        self.makers = known.makers(&window);
         self.sum = Sum::default();
         let Sum { sizes, holes, changed } = &mut self.sum;
         for (range, piece) in known.pieces(&self.vma.range()) {
