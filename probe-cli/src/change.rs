@@ -62,6 +62,29 @@ pub enum Change {
     },
     /// A collapse of a file took tables from whoever maps that part of it.
     Retract,
+    /// Swap entries were replaced by leaves, because their swap space goes away.
+    Unuse {
+        /// First address.
+        start: Address,
+        /// One past the last address.
+        end: Address,
+        /// 0, or a negative errno; a part may have been done.
+        errno: i32,
+    },
+    /// A page was merged with another one of the same contents.
+    KsmMerge {
+        /// First address.
+        start: Address,
+        /// One past the last address.
+        end: Address,
+    },
+    /// A PUD leaf was cleared, so that its parts can be mapped.
+    PudSplit {
+        /// First address of the leaf.
+        start: Address,
+        /// One past its last address.
+        end: Address,
+    },
     /// A request to userfaultfd.
     Uffd {
         /// Which.
@@ -165,6 +188,9 @@ impl Change {
             | Self::Fork { start, .. }
             | Self::Share { start, .. }
             | Self::Unshare { start, .. }
+            | Self::Unuse { start, .. }
+            | Self::KsmMerge { start, .. }
+            | Self::PudSplit { start, .. }
             | Self::Uffd { start, .. }
             | Self::Vma { start, .. }
             | Self::Migrate(Folio { start, .. })
@@ -185,6 +211,9 @@ impl Change {
             | Self::Fork { end, .. }
             | Self::Share { end, .. }
             | Self::Unshare { end, .. }
+            | Self::Unuse { end, .. }
+            | Self::KsmMerge { end, .. }
+            | Self::PudSplit { end, .. }
             | Self::Uffd { end, .. }
             | Self::Vma { end, .. } => Some(*end),
             Self::Migrate(folio) | Self::Restore(folio) | Self::Reclaim(folio) => folio.end,
@@ -216,7 +245,9 @@ impl fmt::Display for Change {
             Self::Vma { change, errno, .. } => {
                 write!(f, " {}{}", change.name(), Errno(*errno))
             }
-            Self::Fork { errno, .. } | Self::Exec { errno } => write!(f, "{}", Errno(*errno)),
+            Self::Fork { errno, .. } | Self::Unuse { errno, .. } | Self::Exec { errno } => {
+                write!(f, "{}", Errno(*errno))
+            }
             Self::Migrate(folio) | Self::Restore(folio) | Self::Reclaim(folio) if !folio.done => {
                 f.write_str(", given up")
             }

@@ -49,11 +49,12 @@ pub struct Arguments {
     /// A tracepoint's result field.
     pub status: u8,
     /// The structure that holds the rest: `struct pagetable_move_control *`, `struct vma_prepare *`,
-    /// `struct folio *` or `struct file *`.
+    /// `struct folio *`, `struct page *` or `struct file *`.
     pub object: u8,
     /// The length of the range in bytes.
     pub len: u8,
-    /// The first address of the second range, the VMA that is inserted, or the argument of an ioctl.
+    /// The first address of the second range, the VMA that is inserted, the page that is mapped instead, or the
+    /// argument of an ioctl.
     pub other: u8,
 }
 
@@ -121,7 +122,9 @@ pub struct Offsets {
     pub userfaultfd_ctx_mm: u16,
     pub mm_struct_start_code: u16,
     pub mm_struct_start_stack: u16,
-    pub reserved: [u16; 3],
+    pub page_index: u16,
+    pub vm_area_struct_vm_pgoff: u16,
+    pub reserved: [u16; 1],
 }
 
 impl Offsets {
@@ -164,7 +167,9 @@ impl Offsets {
         userfaultfd_ctx_mm: NONE16,
         mm_struct_start_code: NONE16,
         mm_struct_start_stack: NONE16,
-        reserved: [0; 3],
+        page_index: NONE16,
+        vm_area_struct_vm_pgoff: NONE16,
+        reserved: [0; 1],
     };
 }
 

@@ -80,10 +80,16 @@ pub enum Probe {
     CollapseMapped = 35,
     /// A collapse of a file took tables from whoever maps that part of it (`retract_page_tables`).
     Retract = 36,
+    /// Swap entries of a range replaced by leaves at swapoff (`unuse_pte_range`, mm/swapfile.c).
+    Unuse = 37,
+    /// A leaf made to map the page that others with the same contents map (`try_to_merge_one_page`, mm/ksm.c).
+    KsmMerge = 38,
+    /// A PUD leaf of generic mm cleared, so that its parts can be mapped (`__split_huge_pud`).
+    PudSplit = 39,
 }
 
 /// The number of logical probes, and of rows in the kernel's tables.
-pub const PROBES: usize = 37;
+pub const PROBES: usize = 40;
 
 /// A group of probes that people think of together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,7 +100,7 @@ pub enum Family {
     Hugetlb,
     /// Faults that want a PMD leaf in generic mm.
     Thp,
-    /// PMD and folio splits.
+    /// PMD, PUD and folio splits.
     Split,
     /// Collapses into a larger leaf.
     Collapse,
@@ -179,6 +185,9 @@ impl Probe {
         Self::VmaAdjust,
         Self::CollapseMapped,
         Self::Retract,
+        Self::Unuse,
+        Self::KsmMerge,
+        Self::PudSplit,
     ];
 
     /// The stable name, used in reports and traces and as the start of the eBPF programs' names.
@@ -222,6 +231,9 @@ impl Probe {
             Self::VmaAdjust => "vma_adjust",
             Self::CollapseMapped => "collapse_mapped",
             Self::Retract => "retract",
+            Self::Unuse => "unuse",
+            Self::KsmMerge => "ksm_merge",
+            Self::PudSplit => "pud_split",
         }
     }
 
@@ -234,7 +246,7 @@ impl Probe {
             Self::ThpFault | Self::ThpWpFault | Self::ThpFileFault | Self::ThpNumaFault => {
                 Family::Thp
             }
-            Self::PmdSplit | Self::FolioSplit => Family::Split,
+            Self::PmdSplit | Self::PudSplit | Self::FolioSplit => Family::Split,
             Self::Collapse | Self::CollapseFile | Self::CollapseRequest | Self::CollapseMapped => {
                 Family::Collapse
             }
@@ -251,7 +263,9 @@ impl Probe {
             | Self::Share
             | Self::Unshare
             | Self::Uffd
-            | Self::Retract => Family::Change,
+            | Self::Retract
+            | Self::Unuse
+            | Self::KsmMerge => Family::Change,
             Self::Migrate | Self::Restore | Self::Reclaim => Family::Migrate,
             Self::Exec
             | Self::Exit

@@ -115,6 +115,13 @@ function!(Uffd: change::enter_uffd, change::exit;
 function!(Retract: change::enter_everyone, change::exit;
     retract_fentry, retract_fexit, retract_kprobe, retract_kretprobe);
 
+function!(Unuse: change::enter, change::exit;
+    unuse_fentry, unuse_fexit, unuse_kprobe, unuse_kretprobe);
+function!(KsmMerge: change::enter_merge, change::exit_merge;
+    ksm_merge_fentry, ksm_merge_fexit, ksm_merge_kprobe, ksm_merge_kretprobe);
+function!(PudSplit: change::enter_pud, change::exit;
+    pud_split_fentry, pud_split_fexit, pud_split_kprobe, pud_split_kretprobe);
+
 function!(Migrate: change::enter_folio, change::exit;
     migrate_fentry, migrate_fexit, migrate_kprobe, migrate_kretprobe);
 function!(Restore: change::enter_folio, change::exit;

@@ -12,11 +12,14 @@
 //! pte_t *huge_pmd_share(struct mm_struct *mm, ..., unsigned long addr, pud_t *pud);
 //! void hugetlb_unshare_pmds(struct vm_area_struct *vma, unsigned long start, unsigned long end, ...);
 //! long userfaultfd_ioctl(struct file *file, unsigned cmd, unsigned long arg);
+//! int unuse_pte_range(struct vm_area_struct *vma, pmd_t *pmd, unsigned long addr, unsigned long end, unsigned int type);
+//! int try_to_merge_one_page(struct vm_area_struct *vma, struct page *page, struct page *kpage);
+//! void __split_huge_pud(struct vm_area_struct *vma, pud_t *pud, unsigned long address);
 //! void retract_page_tables(struct address_space *mapping, pgoff_t pgoff);
 //! bool try_to_migrate_one(struct folio *folio, struct vm_area_struct *vma, unsigned long address, void *arg); // and its kin
 //! ```
 
-use probe_common::{change::ChangeRecord, probe::Probe};
+use probe_common::{change::ChangeRecord, entry::PTE_SHIFT, probe::Probe};
 
 use crate::{
     config::{offset, page_head, position, returned},
@@ -110,6 +113,67 @@ pub fn enter_share<C: Context>(context: C, probe: Probe) {
     let mm = context.argument(position!(probe, mm));
     let address = context.argument(position!(probe, address));
     begin(probe, Of::Mm(mm), 0, [address, 0, 0]);
+}
+
+/// The range is all that the PUD entry maps: user space knows how much that is.
+#[inline(always)]
+pub fn enter_pud<C: Context>(context: C, probe: Probe) {
+    let vma = context.argument(position!(probe, vma));
+    let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
+    let address = context.argument(position!(probe, address));
+    begin(probe, Of::Mm(mm), 0, [address, 0, 0]);
+}
+
+/// A page that is the other one already has nothing to be merged with.
+#[inline(always)]
+pub fn enter_merge<C: Context>(context: C, probe: Probe) {
+    let vma = context.argument(position!(probe, vma));
+    let page = context.argument(position!(probe, object));
+    let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
+    let actor = Actor::current();
+    let Some(target_tgid) = wanted_target(probe, actor, Of::Mm(mm)) else {
+        return;
+    };
+    if page == context.argument(position!(probe, other)) {
+        count(probe, Fate::Ignored);
+        return;
+    }
+    remember(probe, actor, target_tgid, 0, [vma, page, 0]);
+}
+
+/// Now the page is a folio of its own, and its index is that of its address in the VMA (`vma_address`,
+/// mm/internal.h): the caller holds both. What could not be merged is as it was.
+#[inline(always)]
+pub fn exit_merge<C: Context>(context: C, probe: Probe) {
+    let Some(operation) = end(probe) else {
+        return;
+    };
+    let result = returned(context, probe).unwrap_or(0);
+    if result as i32 != 0 {
+        count(probe, Fate::Ignored);
+        return;
+    }
+    let [vma, page, _] = operation.words;
+    let first: u64 = read(vma, offset!(vm_area_struct_vm_start)).unwrap_or(0);
+    let last: u64 = read(vma, offset!(vm_area_struct_vm_end)).unwrap_or(0);
+    let offset: u64 = read(vma, offset!(vm_area_struct_vm_pgoff)).unwrap_or(0);
+    let index: u64 = read(page, offset!(page_index)).unwrap_or(0);
+    let address = first.wrapping_add(index.wrapping_sub(offset) << PTE_SHIFT);
+    // Counted in another way, it can be anywhere in the VMA.
+    let (start, end) = if address >= first && address < last {
+        (address, address + (1 << PTE_SHIFT))
+    } else {
+        (first, last)
+    };
+    finish(context, probe, &operation, |header| ChangeRecord {
+        header,
+        start,
+        end,
+        other: 0,
+        result,
+        action: 0,
+        reserved: 0,
+    });
 }
 
 /// What the reverse map found: one folio in one VMA. The address is that of the folio's first page

@@ -46,6 +46,10 @@ pub enum Role {
     Prepare,
     /// The folio.
     Folio,
+    /// The page.
+    Page,
+    /// The page that is mapped instead.
+    OtherPage,
     /// The file.
     File,
     /// The command of an ioctl.
@@ -78,6 +82,8 @@ impl Role {
             Self::Control => (&[], &["struct pagetable_move_control *"]),
             Self::Prepare => (&[], &["struct vma_prepare *"]),
             Self::Folio => (&[], &["struct folio *"]),
+            Self::Page => (&["page"], &["struct page *"]),
+            Self::OtherPage => (&["kpage"], &["struct page *"]),
             Self::File => (&[], &["struct file *"]),
             Self::Command => (&["cmd"], &["unsigned int"]),
             Self::Argument => (&["arg"], &["long unsigned int"]),
@@ -106,6 +112,8 @@ impl Role {
             Self::Control => "move control",
             Self::Prepare => "prepared VMAs",
             Self::Folio => "folio",
+            Self::Page => "page",
+            Self::OtherPage => "other page",
             Self::File => "file",
             Self::Command => "command",
             Self::Argument => "argument",
@@ -218,6 +226,8 @@ macro_rules! member {
     (@field $offsets:ident, UFFD_MM) => { $offsets.userfaultfd_ctx_mm };
     (@field $offsets:ident, MM_CODE) => { $offsets.mm_struct_start_code };
     (@field $offsets:ident, MM_STACK) => { $offsets.mm_struct_start_stack };
+    (@field $offsets:ident, PAGE_INDEX) => { $offsets.page_index };
+    (@field $offsets:ident, VMA_PGOFF) => { $offsets.vm_area_struct_vm_pgoff };
 }
 
 member!(TASK_MM, task_struct.mm);
@@ -257,9 +267,11 @@ member!(FILE_DATA, file.private_data);
 member!(UFFD_MM, userfaultfd_ctx.mm);
 member!(MM_CODE, mm_struct.start_code);
 member!(MM_STACK, mm_struct.start_stack);
+member!(PAGE_INDEX, page.index | __folio_index);
+member!(VMA_PGOFF, vm_area_struct.vm_pgoff);
 
 /// Every offset that is looked up.
-pub const MEMBERS: [Member; 37] = [
+pub const MEMBERS: [Member; 39] = [
     TASK_MM,
     TASK_FLAGS,
     TASK_TGID,
@@ -297,6 +309,8 @@ pub const MEMBERS: [Member; 37] = [
     UFFD_MM,
     MM_CODE,
     MM_STACK,
+    PAGE_INDEX,
+    VMA_PGOFF,
 ];
 
 /// Members that the scan needs, as structure and member.
@@ -566,6 +580,9 @@ pub const CATALOGUE: [Logical; probe_common::probe::PROBES] = [
     changes::VMA_ADJUST,
     changes::COLLAPSE_MAPPED,
     changes::RETRACT,
+    changes::UNUSE,
+    changes::KSM_MERGE,
+    changes::PUD_SPLIT,
 ];
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use probe_common::probe::Probe;
 
 use super::catalogue::{
-    FILE_DATA, Logical, MOVE_NEW_ADDR, MOVE_OLD, MOVE_OLD_ADDR, MOVE_OLD_END, PREPARE_INSERT,
-    PREPARE_NEXT, PREPARE_REMOVE, PREPARE_VMA, Packed, Role, TASK_MM, UFFD_MM, VMA_END, VMA_FLAGS,
-    VMA_MM, VMA_START,
+    FILE_DATA, Logical, MOVE_NEW_ADDR, MOVE_OLD, MOVE_OLD_ADDR, MOVE_OLD_END, PAGE_INDEX,
+    PREPARE_INSERT, PREPARE_NEXT, PREPARE_REMOVE, PREPARE_VMA, Packed, Role, TASK_MM, UFFD_MM,
+    VMA_END, VMA_FLAGS, VMA_MM, VMA_PGOFF, VMA_START,
 };
 
 /// A range of a VMA.
@@ -232,4 +232,37 @@ pub(super) const VMA_ADJUST: Logical = Logical {
         offsets: &[PREPARE_VMA, PREPARE_NEXT, PREPARE_INSERT, PREPARE_REMOVE],
     }),
     ..EXEC
+};
+
+/// One call for each table of PTEs of each VMA that swapoff looks at (mm/swapfile.c, `unuse_vma`).
+pub(super) const UNUSE: Logical = Logical {
+    probe: Probe::Unuse,
+    feature: "swap entries that become leaves at swapoff",
+    functions: &["unuse_pte_range"],
+    address: &["addr"],
+    needs_result: true,
+    ..RANGE
+};
+
+/// Contains `replace_page`. Which address it is about follows from the page, as the function itself finds it
+/// (`write_protect_page`, mm/ksm.c).
+pub(super) const KSM_MERGE: Logical = Logical {
+    probe: Probe::KsmMerge,
+    feature: "pages merged by KSM",
+    functions: &["try_to_merge_one_page"],
+    required: &[Role::Vma, Role::Page, Role::OtherPage],
+    address: &[],
+    needs_result: true,
+    offsets: &[TASK_MM, VMA_MM, VMA_START, VMA_END, VMA_PGOFF, PAGE_INDEX],
+    ..RANGE
+};
+
+/// Where PUD leaves are generic mm's: memory of DAX devices (mm/huge_memory.c). Only entered for a leaf.
+pub(super) const PUD_SPLIT: Logical = Logical {
+    probe: Probe::PudSplit,
+    feature: "PUD splits",
+    functions: &["__split_huge_pud"],
+    required: &[Role::Vma, Role::Address],
+    address: &["address"],
+    ..RANGE
 };

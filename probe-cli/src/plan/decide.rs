@@ -281,8 +281,10 @@ fn slot(arguments: &mut Arguments, role: Role) -> &mut u8 {
         Role::Order => &mut arguments.order,
         Role::Status => &mut arguments.status,
         Role::Len => &mut arguments.len,
-        Role::NewAddress | Role::Insert | Role::Argument => &mut arguments.other,
-        Role::Control | Role::Prepare | Role::Folio | Role::File => &mut arguments.object,
+        Role::NewAddress | Role::Insert | Role::OtherPage | Role::Argument => &mut arguments.other,
+        Role::Control | Role::Prepare | Role::Folio | Role::Page | Role::File => {
+            &mut arguments.object
+        }
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) fn change(probe: Probe, record: &ChangeRecord, page_size: u64) -> Opt
         }
         Probe::Unshare => Change::Unshare { start, end },
         Probe::Retract => Change::Retract,
+        Probe::Unuse => Change::Unuse { start, end, errno },
+        Probe::KsmMerge => Change::KsmMerge { start, end },
+        Probe::PudSplit => {
+            let start = record.start & !(PUD_SIZE - 1);
+            Change::PudSplit { start: Address(start), end: Address(start.saturating_add(PUD_SIZE)) }
+        }
         Probe::Uffd => Change::Uffd {
             request: uffd_request(record.action)?,
             start,

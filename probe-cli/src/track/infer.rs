@@ -90,10 +90,16 @@ fn of_change(
     match change {
         Change::Zap { .. }
         | Change::Unshare { .. }
+        | Change::PudSplit { .. }
         | Change::Vma { change: VmaChange::Map, errno: 0, .. } => {
             parts(pieces, range, without_leaf)
         }
         Change::Move { .. } => moved(ranges, pieces),
+        // Of another swap space it stays; a reading tells.
+        Change::Unuse { errno: 0, .. } => parts(pieces, range, |state| match state {
+            State::Leaf(size, LeafKind::Swap) => State::Leaf(size, LeafKind::Present),
+            state => state,
+        }),
         Change::Migrate(folio) => folio_parts(folio, pieces, range, |state| {
             if is_mapped(state) { with_kind(state, LeafKind::Migration) } else { state }
         }),

@@ -73,6 +73,9 @@ fn of_change(change: &Change) -> Reach {
         Change::Zap { start, end }
         | Change::Share { start, end }
         | Change::Unshare { start, end }
+        | Change::Unuse { start, end, .. }
+        | Change::KsmMerge { start, end }
+        | Change::PudSplit { start, end }
         | Change::Uffd { start, end, from: None, .. } => leaves(*start, *end),
         // A VMA as a whole can get other permissions, which is no event of its own.
         Change::Protect { start, end, .. } => with_vmas(*start, *end),
@@ -81,8 +84,9 @@ fn of_change(change: &Change) -> Reach {
         Change::Migrate(folio) | Change::Restore(folio) | Change::Reclaim(folio) => of_folio(folio),
         Change::Retract => Reach::Files,
         Change::Exec { errno: 0 } => Reach::Everything,
-        // The parent keeps what it had, write-protected.
-        Change::Fork { .. } | Change::Exec { .. } => Reach::Nothing,
+        // The parent keeps what it had, write-protected: a map does not show it, but its history does.
+        Change::Fork { start, end, .. } => Reach::Vmas(pages(start.0, end.0)),
+        Change::Exec { .. } => Reach::Nothing,
         Change::Exit => Reach::End,
         Change::Vma { change, start, end, .. } => match change {
             VmaChange::Map | VmaChange::Unmap | VmaChange::Brk | VmaChange::Link => {
