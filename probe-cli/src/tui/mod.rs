@@ -29,6 +29,7 @@ mod rows;
 mod rule;
 mod run;
 mod screen;
+mod still;
 mod terminal;
 mod theme;
 mod vma;
@@ -49,6 +50,7 @@ mod tests;
 pub use batch::batch;
 pub use feed::{Feed, Input, Request};
 pub use run::run;
+pub use still::one_vma;
 
 /// What is known before the first event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

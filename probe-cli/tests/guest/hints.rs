@@ -12,7 +12,7 @@ use libtest_mimic::{Failed, Trial};
 use walkprobe::model::leaf::LeafKind;
 
 use crate::{
-    compare::{bytes, checked},
+    compare::{Bytes, bytes, checked},
     leaves::scan,
     memory::PAGE,
     memory::{Area, PMD},
@@ -48,7 +48,7 @@ fn numa_hints() -> Result<(), Failed> {
     let area = Area::base(4 * PMD)?;
     area.write(0..4 * PMD);
     nodes::move_to(&area, PAGE, 1)?;
-    wait_for_hints(&area)?;
+    wait_for_hints(&area, |kinds| kinds.keys().any(|(kind, _)| *kind == LeafKind::ProtNone))?;
     // Nothing makes hints any more, and nothing touches the pages that have one.
     let found = checked(&area)?;
     let hints: u64 =
@@ -58,9 +58,16 @@ fn numa_hints() -> Result<(), Failed> {
     ensure(mapped == 4 * PMD as u64, || format!("{found:?}"))
 }
 
+/// Waits until each page that an area maps has a hint.
+pub(crate) fn wait_for_all(area: &Area) -> Result<(), Failed> {
+    wait_for_hints(area, |kinds| {
+        kinds.keys().all(|(kind, _)| matches!(kind, LeafKind::ProtNone | LeafKind::Hole))
+    })
+}
+
 /// A thread that does nothing but run lets the kernel look at the address space again and again
 /// (kernel/sched/fair.c, `task_tick_numa`, `task_numa_work`).
-fn wait_for_hints(area: &Area) -> Result<(), Failed> {
+fn wait_for_hints(area: &Area, enough: impl Fn(&Bytes) -> bool) -> Result<(), Failed> {
     let stop = AtomicBool::new(false);
     let _on = Balancing::on()?;
     thread::scope(|scope| {
@@ -74,7 +81,7 @@ fn wait_for_hints(area: &Area) -> Result<(), Failed> {
             thread::sleep(Duration::from_millis(100));
             let found = scan(area).map(|runs| bytes(&runs));
             match &found {
-                Ok(kinds) if !kinds.keys().any(|(kind, _)| *kind == LeafKind::ProtNone) => {}
+                Ok(kinds) if !enough(kinds) => {}
                 _ => break found,
             }
             if Instant::now() > end {

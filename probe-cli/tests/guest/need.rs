@@ -72,6 +72,12 @@ pub(crate) fn userfaultfd(features: &[Feature]) -> Lack {
         .map(|feature| format!("userfaultfd has no {feature:?} ({})", feature.since()))
 }
 
+/// Pages of the same contents are merged on request.
+pub(crate) fn ksm() -> Lack {
+    a_guest("it lets ksmd run")
+        .or_else(|| lack(!Path::new("/sys/kernel/mm/ksm/run").exists(), "no CONFIG_KSM"))
+}
+
 /// A disk to swap to: a loop device, and the tools that make a file system and swap space.
 pub(crate) fn swap() -> Lack {
     let found = |tool: &str| {

@@ -5,15 +5,24 @@
 //! | line | meaning |
 //! |---|---|
 //! | `needs WORD` | what the kernel must have; else the scenario is ignored |
-//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `shared`, `shmem-huge` |
+//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `hugetlb-shared` (with a second one, `NAME2`), `shared`, `shmem-huge` |
 //! | `VERB NAME OFFSET LENGTH [MORE]` | an operation on a part of an area |
 //! | `watch` | what comes before is the beginning; what comes behind is watched |
 //! | `hurry-khugepaged` | khugepaged works all the time until the end |
+//! | `hurry-ksmd` | ksmd works all the time until the end |
+//! | `on-node 0` | what comes behind runs on the first memory node |
+//! | `shrink` | the kernel's shrinkers run until a folio has been split |
+//! | `swapoff` | the swap space goes away |
 //! | `await NAME OFFSET LENGTH STATE` | waits until this stands there |
+//! | `await CAUSE NAME` | waits until an operation on an area is told |
+//! | `also CAUSE` | its operations are told even when they changed no leaf |
 //! | `read-it` | what has been marked is read: the effects of what comes before are told apart from later ones |
 //! | `expect CAUSE by ACTOR: CHANGES` | the next transaction, or several that did the same; `expect@6.1,6.12` on these kernels only |
 //! | `map NAME: STATE LENGTH, ...` | what stands in the area at the end |
+//!
+//! Every operation that is told must be a row of what `walkprobe top` draws of its VMA, too.
 
+mod machine;
 mod stage;
 mod told;
 
@@ -71,6 +80,17 @@ pub(crate) fn trials() -> Vec<Trial> {
         "uffd-protect",
         "map-fixed",
         "hugetlb-zap",
+        "hugetlb-share",
+        "hugetlb-unshare",
+        "numa-fault",
+        "folio-split",
+        "deferred-split",
+        "truncate-folio",
+        "ksm-merge",
+        "ksm-unmerge",
+        "swapoff",
+        "vma-split",
+        "vma-merge",
         // The last one: khugepaged goes on for a while.
         "collapse-khugepaged",
     ]
@@ -119,6 +139,9 @@ fn need(word: &str) -> Lack {
         "thp" => need::thp(),
         "swap" => need::swap(),
         "nodes" => need::nodes(),
+        "hints" => need::hints(),
+        "ksm" => need::ksm(),
+        "uffd-shared" => need::userfaultfd(&[Feature::PagefaultFlagWp, Feature::WpHugetlbfsShmem]),
         "guard" => need::guard(),
         "uffd" => need::userfaultfd(&[Feature::PagefaultFlagWp]),
         "hugetlb2M" => need::hugetlb(PMD, 4),

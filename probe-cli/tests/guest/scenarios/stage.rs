@@ -1,16 +1,18 @@
 //! What a scenario's lines do.
 
-use std::{collections::BTreeMap, fs::File, io, ops::Range, os::fd::AsFd as _};
+use std::{collections::BTreeMap, fs::File, ops::Range, os::fd::AsFd as _};
 
 use libtest_mimic::Failed;
+use walkprobe::{maps::history, track::map::Tracked};
 
 use super::{
+    machine::{self, Place},
     map,
-    told::{last, standing, told},
+    told::{Told, last, rows, standing, told},
 };
 use crate::{
     child::until,
-    files,
+    files, hints,
     memory::{Area, Backing, PAGE, PMD, PUD},
     nodes,
     run::{ensure, guest},
@@ -27,8 +29,11 @@ pub(super) struct Stage {
     uffds: Vec<Uffd>,
     settings: Vec<Setting>,
     swap: Option<Swap>,
-    /// The number of the last transaction before the beginning.
-    before: Option<u64>,
+    place: Option<Place>,
+    /// The map at the beginning.
+    before: Option<Tracked>,
+    /// Causes that are told even when no leaf changed.
+    also: Vec<String>,
     expected: Vec<String>,
     maps: Vec<(String, String)>,
 }
@@ -39,14 +44,14 @@ impl Stage {
         match words[..] {
             ["needs", "swap"] => self.swap = Some(Swap::on()?),
             ["needs", _] => {}
-            // khugepaged looks at all that it may at once.
-            ["hurry-khugepaged"] => {
-                let folder = "/sys/kernel/mm/transparent_hugepage/khugepaged";
-                for (file, value) in [("scan_sleep_millisecs", "10"), ("pages_to_scan", "100000")] {
-                    self.settings.push(Setting::change(&format!("{folder}/{file}"), value)?);
-                }
-            }
-            ["watch"] => self.before = Some(last(&map()?)),
+            ["hurry-khugepaged"] => self.settings.extend(machine::hurry_khugepaged()?),
+            ["watch"] => self.before = Some(map()?),
+            ["also", cause] => self.also.push(cause.to_owned()),
+            ["on-node", "0"] => self.place = Some(Place::first()?),
+            ["hurry-ksmd"] => self.settings.extend(machine::hurry_ksmd()?),
+            ["shrink"] => machine::shrink()?,
+            ["swapoff"] => drop(self.swap.take()),
+            ["await", cause, name] => self.wait_for_cause(cause, name)?,
             ["read-it"] => drop(map()?),
             ["map", name, ..] => {
                 let (_, map) = line.split_once(": ").ok_or("no colon")?;
@@ -81,6 +86,13 @@ impl Stage {
                 let area = Area::new(length, Backing::Shared(file.as_fd()))?;
                 self.files.insert(name.to_owned(), file);
                 area
+            }
+            // Two mappings of one file, which share their tables.
+            "hugetlb-shared" => {
+                let file = files::memfd(length, libc::MFD_HUGETLB | libc::MFD_HUGE_2MB)?;
+                let map = || Area::new(length, Backing::SharedHugetlb(file.as_fd(), PUD));
+                self.areas.insert(format!("{name}2"), map()?);
+                map()?
             }
             "shmem-huge" => {
                 let file = files::in_tmpfs(length, "always")?;
@@ -119,14 +131,19 @@ impl Stage {
             }
             "pageout" => page_out(area, range)?,
             "unmap" => area.unmap(range)?,
+            "hints" => hints::wait_for_all(area)?,
             "remap" => area.remap(range)?,
             "move" => area.move_to(range, other(0).ok_or("where to?")?)?,
             "migrate" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 1)?,
             "home" => nodes::move_to(&area.part(range.clone()), PAGE.max(size(more)?), 0)?,
             "truncate" => self.files.get(name).ok_or("no file")?.set_len(range.start as u64)?,
             "await" => Self::wait_for(area, range, &more.join(" "))?,
-            "fork" => fork()?,
+            "fork" => machine::fork()?,
             "guard" => area.guard(range)?,
+            "uffd-shared" => {
+                let features = [Feature::PagefaultFlagWp, Feature::WpHugetlbfsShmem];
+                self.uffds.push(Uffd::to_protect(area, &features)?);
+            }
             "uffd" => {
                 let uffd = Uffd::to_protect(area, &[Feature::PagefaultFlagWp])?;
                 self.uffds.push(uffd);
@@ -144,6 +161,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until an operation on an area is told.
+    fn wait_for_cause(&self, cause: &str, name: &str) -> Result<(), Failed> {
+        let range = self.areas.get(name).ok_or("no such area")?.range();
+        let before = self.before.as_ref().map_or(0, last);
+        until(cause, || {
+            let map = map().ok()?;
+            let mut new = map.transactions().iter().rev().take_while(|one| one.number > before);
+            new.any(|one| history::name(&one.cause) == cause && one.concerns(&range)).then_some(())
+        })
+    }
+
     /// Waits until something stands in a part of an area.
     fn wait_for(area: &Area, range: Range<usize>, state: &str) -> Result<(), Failed> {
         let part = area.part(range).range();
@@ -155,9 +183,10 @@ impl Stage {
 
     /// Compares what was expected with what was seen.
     pub(super) fn end(self) -> Result<(), Failed> {
-        let before = self.before.ok_or("nothing was watched")?;
+        let before = self.before.as_ref().ok_or("nothing was watched")?;
         let map = map()?;
-        let told = told(&map, before, &self.areas);
+        let operations = told(&map, last(before), &self.areas, &self.also);
+        let told: Vec<String> = operations.iter().map(Told::line).collect();
         ensure(told == self.expected, || {
             format!(
                 "transactions\n  {}\nand not\n  {}",
@@ -165,6 +194,12 @@ impl Stage {
                 self.expected.join("\n  ")
             )
         })?;
+        let rows = rows(before, &map, &self.areas);
+        for row in operations.iter().map(Told::row) {
+            ensure(rows.iter().any(|shown| shown.starts_with(&row)), || {
+                format!("top does not show `{row}`, but\n  {}", rows.join("\n  "))
+            })?;
+        }
         for (name, expected) in &self.maps {
             let area = self.areas.get(name).ok_or("no such area")?;
             let found = standing(&map, area);
@@ -198,32 +233,11 @@ fn advice(name: &str) -> Result<i32, Failed> {
         "dontneed" => libc::MADV_DONTNEED,
         "free" => libc::MADV_FREE,
         "remove" => libc::MADV_REMOVE,
+        "mergeable" => libc::MADV_MERGEABLE,
+        "unmergeable" => libc::MADV_UNMERGEABLE,
+        "cold" => libc::MADV_COLD,
         "populate" => 23, // MADV_POPULATE_WRITE (Linux 5.14)
         "collapse" => 25, // MADV_COLLAPSE (Linux 6.1)
         _ => return Err("no such advice".into()),
     })
-}
-
-/// A child that ends at once.
-fn fork() -> Result<(), Failed> {
-    #[expect(unsafe_code, reason = "the child of std has another address space at once")]
-    // SAFETY: the child calls nothing but _exit.
-    let child = unsafe { libc::fork() };
-    match child {
-        0 => {
-            #[expect(unsafe_code, reason = "no destructors in the child")]
-            // SAFETY: ends the child.
-            unsafe {
-                libc::_exit(0)
-            }
-        }
-        -1 => Err(io::Error::last_os_error().into()),
-        child => {
-            let mut status = 0;
-            #[expect(unsafe_code, reason = "waits for what fork gave")]
-            // SAFETY: our own child, and a place for its status.
-            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-            ensure(waited == child && status == 0, || format!("{waited}: {status}"))
-        }
-    }
 }

@@ -6,7 +6,7 @@ use walkprobe::{
     maps::history,
     model::diff::State,
     track::{log::Transaction, map::Tracked},
-    units,
+    tui, units,
 };
 
 use crate::memory::Area;
@@ -14,34 +14,92 @@ use crate::memory::Area;
 /// Bytes by what they were before and after.
 type Changes = BTreeMap<(State, State), u64>;
 
-/// What changed leaves of some areas after a transaction; those in a row that did the same stand together.
-pub(super) fn told(map: &Tracked, before: u64, areas: &BTreeMap<String, Area>) -> Vec<String> {
+/// What one operation did, or several in a row that did the same.
+pub(super) struct Told {
+    cause: &'static str,
+    by: String,
+    changes: Changes,
+}
+
+/// What changed leaves of some areas after a transaction; of the causes in `also`, what did not change any too.
+pub(super) fn told(
+    map: &Tracked,
+    before: u64,
+    areas: &BTreeMap<String, Area>,
+    also: &[String],
+) -> Vec<Told> {
     let is_ours = |one: &&Transaction| {
         one.number > before
-            && !one.changes.is_empty()
+            && (!one.changes.is_empty()
+                || also.iter().any(|name| name == history::name(&one.cause)))
             && areas.values().any(|area| one.concerns(&area.range()))
     };
-    let mut told: Vec<(String, Changes)> = Vec::new();
+    let mut told: Vec<Told> = Vec::new();
     for one in map.transactions().iter().filter(is_ours) {
         let by = history::by(&one.cause, map.pid());
-        let who = format!("{} by {by}", history::name(&one.cause));
+        let cause = history::name(&one.cause);
         match told.last_mut() {
-            Some((last, changes)) if *last == who && changes.keys().eq(one.changes.keys()) => {
+            Some(last)
+                if last.cause == cause
+                    && last.by == by
+                    && last.changes.keys().eq(one.changes.keys()) =>
+            {
                 for (change, bytes) in &one.changes {
-                    *changes.entry(*change).or_default() += bytes;
+                    *last.changes.entry(*change).or_default() += bytes;
                 }
             }
-            _ => told.push((who, one.changes.clone())),
+            _ => told.push(Told { cause, by, changes: one.changes.clone() }),
         }
     }
-    let text = |(who, changes): (String, Changes)| {
+    told
+}
+
+impl Told {
+    /// As a line of a scenario: `zap by itself: 4K -> hole: 1M`.
+    pub(super) fn line(&self) -> String {
+        let changes = self.changes.iter();
         let changes: Vec<String> = changes
-            .iter()
             .map(|((before, after), n)| format!("{before} -> {after}: {}", units::bytes(*n)))
             .collect();
-        format!("{who}: {}", changes.join(", "))
+        let changes =
+            if changes.is_empty() { "no leaf changed".to_owned() } else { changes.join(", ") };
+        format!("{} by {}: {changes}", self.cause, self.by)
+    }
+
+    /// How the row of one of its operations begins in the list of operations, behind the time.
+    pub(super) fn row(&self) -> String {
+        let change = self.changes.keys().next().map_or_else(
+            || "no leaf changed".to_owned(),
+            |(before, after)| format!("{before} -> {after}:"),
+        );
+        format!("{} {} {change}", self.cause, self.by)
+    }
+}
+
+/// Columns and rows of a screen on which all operations of a scenario have room.
+const SCREEN: (u16, u16) = (200, 1500);
+
+/// The rows of the lists of operations that `walkprobe top` shows of the VMAs that lie in some areas, or lay there
+/// when the map was `opened`: what stands behind the time, with one blank between words.
+pub(super) fn rows(opened: &Tracked, map: &Tracked, areas: &BTreeMap<String, Area>) -> Vec<String> {
+    let now = map.transactions().back().map_or(0, Transaction::end);
+    let is_ours = |start: &u64, end: u64| {
+        areas.values().any(|area| *start < area.range().end && area.range().start < end)
     };
-    told.into_iter().map(text).collect()
+    let mut rows = Vec::new();
+    for opened in [opened, map] {
+        let starts: Vec<u64> =
+            opened.vmas().filter(|vma| is_ours(&vma.start, vma.end)).map(|vma| vma.start).collect();
+        for start in starts {
+            let lines = tui::one_vma(opened, map, start, now, SCREEN).unwrap_or_default();
+            let list = lines.iter().skip_while(|line| !line.trim_start().starts_with("TIME"));
+            rows.extend(list.skip(1).filter_map(|line| {
+                let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+                (!words.is_empty()).then(|| words.join(" "))
+            }));
+        }
+    }
+    rows
 }
 
 /// The number of the last transaction.
