@@ -1,6 +1,6 @@
 //! Transactions and pieces of a map that lives, as text and as JSON.
 
-use std::{fmt::Write as _, ops::Range};
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
 
 use serde::Serialize;
 
@@ -52,10 +52,16 @@ pub fn changes(transaction: &Transaction) -> String {
         let text = if transaction.settled.is_some() { "no leaf changed" } else { "not read yet" };
         return text.to_owned();
     }
+    list(&transaction.changes)
+}
+
+/// Bytes by what they were before and after: `2M -> 4K: 4M, 4K -> hole: 8K`.
+#[must_use]
+pub fn list(changes: &BTreeMap<(State, State), u64>) -> String {
     let change = |((before, after), bytes): (&(State, State), &u64)| {
         format!("{before} -> {after}: {}", units::bytes(*bytes))
     };
-    transaction.changes.iter().map(change).collect::<Vec<_>>().join(", ")
+    changes.iter().map(change).collect::<Vec<_>>().join(", ")
 }
 
 /// Where, how it went, and what the operation itself tells.
@@ -206,19 +212,11 @@ pub fn document(transaction: &Transaction, pid: u32) -> Document<'_> {
 #[cfg(test)]
 mod tests {
     use super::{document, line, standing};
-    use crate::{
-        model::{
-            fixture::{run, vma},
-            leaf::{LeafKind, LeafSize},
-        },
-        track::{fixture, map::Tracked},
-    };
+    use crate::track::fixture;
 
     #[test]
     fn a_split_tells_who_and_what() {
-        let mut map = Tracked::new(fixture::PID);
-        let huge = run(0, LeafSize::PMD, 1, LeafKind::Present);
-        map.read(&fixture::start(0, vma(0..4 << 20), vec![huge]));
+        let mut map = fixture::huge(0, 4 << 20, 1);
         map.event(&fixture::split(1_000_000_000, 0));
         let transaction = map.transaction(1).unwrap();
         assert_eq!(

@@ -28,16 +28,16 @@ pub(super) fn change(probe: Probe, record: &ChangeRecord, page_size: u64) -> Opt
         Probe::Move => Change::Move { start, end, to: Address(record.other) },
         Probe::Fork => Change::Fork { start, end, errno },
         Probe::Share => {
-            let start = record.start & !(PUD_SIZE - 1);
-            Change::Share { start: Address(start), end: Address(start.saturating_add(PUD_SIZE)) }
+            let (start, end) = pud_range(record);
+            Change::Share { start, end }
         }
         Probe::Unshare => Change::Unshare { start, end },
         Probe::Retract => Change::Retract,
         Probe::Unuse => Change::Unuse { start, end, errno },
         Probe::KsmMerge => Change::KsmMerge { start, end },
         Probe::PudSplit => {
-            let start = record.start & !(PUD_SIZE - 1);
-            Change::PudSplit { start: Address(start), end: Address(start.saturating_add(PUD_SIZE)) }
+            let (start, end) = pud_range(record);
+            Change::PudSplit { start, end }
         }
         Probe::Uffd => Change::Uffd {
             request: uffd_request(record.action)?,
@@ -84,6 +84,12 @@ pub(super) fn change(probe: Probe, record: &ChangeRecord, page_size: u64) -> Opt
         },
         _ => return None,
     })
+}
+
+/// All that the PUD entry of a record's address maps.
+fn pud_range(record: &ChangeRecord) -> (Address, Address) {
+    let start = record.start & !(PUD_SIZE - 1);
+    (Address(start), Address(start.saturating_add(PUD_SIZE)))
 }
 
 /// The record has the number of pages where others have the end.

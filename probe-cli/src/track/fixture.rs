@@ -2,11 +2,19 @@
 
 use probe_common::probe::Probe;
 
-use super::reading::{Reading, Why};
+use super::{
+    map::Tracked,
+    reading::{Reading, Why},
+};
 use crate::{
     change::Change,
     event::{Actor, Address, Detail, Event, FaultOutcome, SplitInto},
-    model::{leaf::Run, set::Source, vma::Vma},
+    model::{
+        fixture::{run, vma},
+        leaf::{LeafKind, LeafSize, Run},
+        set::Source,
+        vma::Vma,
+    },
 };
 
 pub(crate) const PID: u32 = 7;
@@ -48,6 +56,13 @@ pub(crate) fn split(time: u64, address: u64) -> Event {
 pub(crate) fn start(time: u64, vma: Vma, runs: Vec<Run>) -> Reading {
     let ranges = vec![vma.range().into()];
     Reading { why: Why::Start, vmas: Some(vec![vma]), ..reading(time, ranges, runs) }
+}
+
+/// A map of one VMA from 0 on that was read at `time`: so many bytes, and so many PMD leaves at its beginning.
+pub(crate) fn huge(time: u64, bytes: u64, leaves: u64) -> Tracked {
+    let mut map = Tracked::new(PID);
+    map.read(&start(time, vma(0..bytes), vec![run(0, LeafSize::PMD, leaves, LeafKind::Present)]));
+    map
 }
 
 /// What marks asked for.

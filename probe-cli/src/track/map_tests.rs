@@ -29,10 +29,7 @@ const BASE: State = State::Leaf(LeafSize::BASE, LeafKind::Present);
 
 /// 8 MiB, the first four of them by huge leaves.
 fn tracked() -> Tracked {
-    let mut map = Tracked::new(PID);
-    let runs = vec![run(0, LeafSize::PMD, 2, LeafKind::Present)];
-    map.read(&fixture::start(100, vma(0..8 * M), runs));
-    map
+    fixture::huge(100, 8 * M, 2)
 }
 
 fn what(map: &Tracked) -> Vec<(u64, State, Known)> {

@@ -144,20 +144,12 @@ mod tests {
     use ratatui::layout::Rect;
 
     use super::{Operations, concerning};
-    use crate::{
-        model::{
-            fixture::{run, vma},
-            leaf::{LeafKind, LeafSize},
-        },
-        track::{fixture, map::Tracked},
-    };
+    use crate::track::{fixture, map::Tracked};
 
     const M: u64 = 1 << 20;
 
     fn map(splits: u64) -> Tracked {
-        let mut map = Tracked::new(fixture::PID);
-        let huge = run(0, LeafSize::PMD, 64, LeafKind::Present);
-        map.read(&fixture::start(0, vma(0..128 * M), vec![huge]));
+        let mut map = fixture::huge(0, 128 * M, 64);
         for i in 0..splits {
             map.event(&fixture::split(100 * (i + 1), i * 2 * M));
         }

@@ -34,19 +34,11 @@ pub fn one_vma(
 #[cfg(test)]
 mod tests {
     use super::one_vma;
-    use crate::{
-        model::{
-            fixture::{run, vma},
-            leaf::{LeafKind, LeafSize},
-        },
-        track::{fixture, map::Tracked},
-    };
+    use crate::track::fixture;
 
     #[test]
     fn an_operation_is_a_line() {
-        let mut map = Tracked::new(fixture::PID);
-        let huge = run(0, LeafSize::PMD, 1, LeafKind::Present);
-        map.read(&fixture::start(0, vma(0..4 << 20), vec![huge]));
+        let mut map = fixture::huge(0, 4 << 20, 1);
         let opened = map.clone();
         map.event(&fixture::split(1_000_000_000, 0));
         let lines = one_vma(&opened, &map, 0x1000, 2_000_000_000, (120, 20)).unwrap();

@@ -57,12 +57,11 @@ pub(super) fn told(
 impl Told {
     /// As a line of a scenario: `zap by itself: 4K -> hole: 1M`.
     pub(super) fn line(&self) -> String {
-        let changes = self.changes.iter();
-        let changes: Vec<String> = changes
-            .map(|((before, after), n)| format!("{before} -> {after}: {}", units::bytes(*n)))
-            .collect();
-        let changes =
-            if changes.is_empty() { "no leaf changed".to_owned() } else { changes.join(", ") };
+        let changes = if self.changes.is_empty() {
+            "no leaf changed".to_owned()
+        } else {
+            history::list(&self.changes)
+        };
         format!("{} by {}: {changes}", self.cause, self.by)
     }
 
