@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Address;
 
 /// What changed, beside faults, splits and collapses. Every range is `start` to `end`, the latter
 /// excluded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// Leaves were removed.
@@ -126,7 +127,7 @@ pub enum Change {
 }
 
 /// A folio in one VMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Folio {
     /// First address that it has in the VMA.
     pub start: Address,
@@ -138,7 +139,7 @@ pub struct Folio {
 }
 
 /// What a request to userfaultfd does (`UFFDIO_*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UffdRequest {
     /// Fills missing pages with copies.
@@ -156,7 +157,7 @@ pub enum UffdRequest {
 }
 
 /// How the list of VMAs changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VmaChange {
     /// A mapping was made; what was in the range is gone.

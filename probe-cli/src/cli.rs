@@ -45,11 +45,24 @@ pub enum Command {
     Diff(cmd::diff::Args),
     /// Show what changes a range of addresses, and who does it, as it happens
     Why(cmd::why::Args),
+    /// Show what page-table walks cost, walker by walker, on the hugetlb and the generic path, and by whom
+    Walks(cmd::walks::Args),
+    /// Show a trace as `top` showed it live: play, pause, step, go to a moment, find events
+    Replay(cmd::replay::Args),
+    /// Show what happened in a trace: by cause, by VMA, by leaf size, and what was lost
+    Stats(cmd::stats::Args),
+    /// Write a trace in a form that other tools open: timelines, tables, flame graphs
+    Export(cmd::export::Args),
+    /// Print the JSON Schema of the lines of a trace
+    Schema(cmd::schema::Args),
     /// Do known numbers of kernel operations, to see or to test what they show
     Workload(cmd::workload::Args),
     /// Wait until told, then become the command (used by trace)
     #[command(name = "__exec", hide = true)]
     Exec(cmd::exec::Args),
+    /// Make a function of the kernel slower until the input ends (used by tests)
+    #[command(name = "__slow", hide = true)]
+    Slow(cmd::slow::Args),
 }
 
 impl Cli {
@@ -66,8 +79,14 @@ impl Cli {
             Command::Maps(args) => cmd::maps::run(&args, &mut LiveSource::open(args.wants())),
             Command::Diff(args) => cmd::diff::run(&args),
             Command::Why(args) => cmd::why::run(&args, self.verbose),
+            Command::Walks(args) => cmd::walks::run(&args),
+            Command::Replay(args) => cmd::replay::run(&args),
+            Command::Stats(args) => cmd::stats::run(&args),
+            Command::Export(args) => cmd::export::run(&args),
+            Command::Schema(_) => cmd::schema::run(),
             Command::Workload(args) => cmd::workload::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),
+            Command::Slow(args) => cmd::slow::run(&args),
         }
     }
 }

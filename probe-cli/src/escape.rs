@@ -38,6 +38,15 @@ pub fn escape_padded(bytes: &[u8]) -> String {
     escape(&bytes[..end])
 }
 
+/// Escapes everything but backslashes: what this tool wrote to a file is escaped already, and stays as it is;
+/// what somebody put there is made harmless.
+pub fn harmless(text: &mut String) {
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte);
+    if !text.as_bytes().iter().all(is_plain) {
+        *text = text.split('\\').map(|part| escape(part.as_bytes())).collect::<Vec<_>>().join("\\");
+    }
+}
+
 fn hex(text: &mut String, byte: u8) {
     let _ = write!(text, "\\x{byte:02x}");
 }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use probe_common::probe::Probe;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,21 +30,49 @@ impl Serialize for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.strip_prefix("0x")
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("an address is 0x and hexadecimal digits"))
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Address;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address: 0x and hexadecimal digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Address, E> {
+                let digits = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+'));
+                digits
+                    .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                    .map(Address)
+                    .ok_or_else(|| E::custom("an address is 0x and hexadecimal digits"))
+            }
+        }
+        // Not by way of a String: a trace has several in each line.
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl JsonSchema for Address {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^0x[0-9a-f]{1,16}$" })
     }
 }
 
 /// One operation of the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When it began, in ns of `CLOCK_MONOTONIC`.
     pub time: u64,
     /// The probe that saw it.
     #[serde(with = "probe_name")]
+    #[schemars(schema_with = "probe_name::schema")]
     pub probe: Probe,
     /// How long it took, in ns; absent when a tracepoint saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,13 +85,14 @@ pub struct Event {
     /// What it was.
     #[serde(flatten)]
     pub detail: Detail,
-    /// Who called; absent when nobody asked. Boxed, because they are large and mostly not there.
+    /// Who called; absent when nobody asked.
+    // Boxed, because they are large and mostly not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stacks: Option<Box<Stacks>>,
 }
 
 /// The thread that did something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// Thread group, in the initial PID namespace.
     pub pid: u32,
@@ -81,7 +111,25 @@ impl Event {
     /// Whether it may have changed something in the address space of a process.
     #[must_use]
     pub fn concerns(&self, pid: u32) -> bool {
-        self.pid == Some(pid) || self.detail == Detail::Change(Change::Retract)
+        self.pid == Some(pid) || self.is_of_all()
+    }
+
+    /// Whether it may concern every process.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        self.detail == Detail::Change(Change::Retract)
+    }
+
+    /// How much memory it takes, about, in units of 100 bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let text = match &self.detail {
+            Detail::Collapse { outcome, .. } => outcome.len(),
+            Detail::Walk { callback: Some(callback), .. } => callback.len(),
+            _ => 0,
+        };
+        let texts = (self.by.comm.len() + text) / 100;
+        2 + texts + self.stacks.as_ref().map_or(0, |stacks| stacks.weight())
     }
 
     /// When it was over, in ns of `CLOCK_MONOTONIC`; for a tracepoint, when it was seen.
@@ -92,7 +140,7 @@ impl Event {
 }
 
 /// What an operation was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Detail {
     /// A page fault.
@@ -164,8 +212,22 @@ pub enum Detail {
     Change(Change),
 }
 
+impl Detail {
+    /// The first address that it names; `None` when it names none.
+    #[must_use]
+    pub const fn start(&self) -> Option<Address> {
+        match self {
+            Self::Fault { address, .. } | Self::PmdSplit { address, .. } => Some(*address),
+            Self::FolioSplit { .. } => None,
+            Self::Collapse { address, .. } => *address,
+            Self::CollapseRequest { start, .. } | Self::Walk { start, .. } => Some(*start),
+            Self::Change(change) => change.start(),
+        }
+    }
+}
+
 /// How a page fault ended (`enum vm_fault_reason`, `include/linux/mm_types.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultOutcome {
     /// The entry is there.
@@ -187,7 +249,7 @@ pub enum FaultOutcome {
 }
 
 /// What stands in the place of a split PMD leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitInto {
     /// A table of PTEs.
@@ -197,7 +259,9 @@ pub enum SplitInto {
 }
 
 /// How a walker goes over a VMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Path {
     /// By its pgd..pte callbacks.
@@ -211,6 +275,7 @@ pub mod probe_name {
     use std::borrow::Cow;
 
     use probe_common::probe::Probe;
+    use schemars::{Schema, SchemaGenerator, json_schema};
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     /// Writes the probe's name.
@@ -219,6 +284,12 @@ pub mod probe_name {
     /// Only the serializer's own.
     pub fn serialize<S: Serializer>(probe: &Probe, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(probe.name())
+    }
+
+    /// The names that there are.
+    #[must_use]
+    pub fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": Probe::ALL.map(Probe::name).as_slice() })
     }
 
     /// Reads a probe's name.

@@ -2,18 +2,25 @@
 //!
 //! Pure: no I/O and no clock. Time comes in with each event and each sample.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 mod followed;
+mod settled;
 
 use probe_common::probe::{Family, PROBES, Probe};
 
 use self::followed::Followed;
-pub use self::followed::Watch;
+pub use self::{
+    followed::{LeftOut, PROCESSES, Watch},
+    settled::Settled,
+};
 use crate::{
     census::Census,
     event::Event,
-    input::Input,
+    input::{Input, Note, Replay, Walkers},
     model::sizes::Sizes,
     sample::{ProcessSample, Sample},
     track::map::Tracked,
@@ -22,16 +29,22 @@ use crate::{
 /// How many events the log keeps.
 pub const LOG_LEN: usize = 4096;
 
+/// What the events of the log may weigh, in units of 100 bytes: less than [`LOG_LEN`] of them are kept when their stacks
+/// are deep.
+const LOG_WEIGHT: usize = 1 << 21;
+
 /// Everything that is known at this moment.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
     last: Option<Sample>,
     processes: BTreeMap<u32, Process>,
-    log: VecDeque<Event>,
+    log: VecDeque<Arc<Event>>,
+    log_weight: usize,
     events: u64,
     events_per_second: f64,
     followed: Followed,
     census: Census,
+    walkers: Option<Walkers>,
     now: u64,
 }
 
@@ -145,13 +158,16 @@ impl Session {
                 self.passed(reading.time.saturating_add(reading.duration));
                 self.followed.read(&reading);
             }
-            Input::Lost { time, number } => {
-                self.followed.maps.values_mut().for_each(|map| map.lost(time, number));
+            Input::Note(Note::Lost { time, number }) => {
+                self.followed.lost(time, number);
             }
-            Input::Gone { time, pid } => self.followed.gone(time, pid),
-            Input::Unread { pid, why, .. } => self.followed.unread(pid, why),
-            Input::Left { pid, .. } => self.followed.forget(pid),
+            Input::Note(Note::Gone { time, pid }) => self.followed.gone(time, pid),
+            Input::Note(Note::Unread { pid, why, .. }) => self.followed.unread(pid, why),
+            Input::Note(Note::Left { pid, .. }) => self.followed.forget(pid),
             Input::Census(found) => self.census.take(*found),
+            Input::Walkers(walkers) => self.take_walkers(walkers),
+            Input::Replay(Replay::Restart) => *self = Self::default(),
+            Input::Replay(Replay::Progress(_)) => {}
         }
     }
 
@@ -183,6 +199,12 @@ impl Session {
         self.followed.watches.get(&pid)
     }
 
+    /// What there was no room for.
+    #[must_use]
+    pub fn left_out(&self) -> &LeftOut {
+        &self.followed.left_out
+    }
+
     /// The totals of all processes, where they are read in turn.
     #[must_use]
     pub fn census(&self) -> &Census {
@@ -196,14 +218,33 @@ impl Session {
         self.known(pid).map(followed::sizes).or_else(counted)
     }
 
+    /// What the walkers do; the rates are those between the last two reports. `None` where nobody asked.
+    #[must_use]
+    pub fn walkers(&self) -> Option<&Walkers> {
+        self.walkers.as_ref()
+    }
+
+    fn take_walkers(&mut self, mut walkers: Walkers) {
+        if let (Walkers::Counted(report), Some(Walkers::Counted(before))) =
+            (&mut walkers, &self.walkers)
+        {
+            report.rates_since(before);
+        }
+        self.walkers = Some(walkers);
+    }
+
     /// Takes in one event.
     pub fn event(&mut self, event: Event) {
         self.passed(event.end());
+        let event = Arc::new(event);
         self.followed.event(&event);
-        if self.log.len() == LOG_LEN {
-            self.log.pop_front();
-        }
+        self.log_weight += event.weight();
         self.log.push_back(event);
+        while (self.log.len() > LOG_LEN || self.log_weight > LOG_WEIGHT)
+            && let Some(oldest) = self.log.pop_front()
+        {
+            self.log_weight -= oldest.weight();
+        }
         self.events += 1;
     }
 
@@ -255,7 +296,7 @@ impl Session {
 
     /// The last events, the oldest first; at most [`LOG_LEN`].
     #[must_use]
-    pub fn log(&self) -> &VecDeque<Event> {
+    pub fn log(&self) -> &VecDeque<Arc<Event>> {
         &self.log
     }
 

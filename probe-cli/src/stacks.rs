@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Address;
 
 /// The stacks of the thread that did an operation, as they were at its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stacks {
     /// In the thread's program; without frames for a kernel thread.
     pub user: Stack,
@@ -16,7 +17,7 @@ pub struct Stacks {
 }
 
 /// The callers of one another.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stack {
     /// Innermost first.
     pub frames: Vec<Frame>,
@@ -29,7 +30,7 @@ pub struct Stack {
 }
 
 /// One call that was under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// Where it goes on when the inner one returns; of the innermost frame of a program, the instruction
     /// that faulted or the one after the system call.
@@ -49,6 +50,17 @@ pub struct Frame {
 }
 
 impl Stacks {
+    /// How much memory they take, about, in units of 100 bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let frames = self.user.frames.iter().chain(&self.kernel.frames);
+        let texts = |frame: &Frame| {
+            let texts = [&frame.symbol, &frame.file, &frame.module];
+            texts.into_iter().flatten().map(String::len).sum::<usize>()
+        };
+        frames.map(|frame| 1 + texts(frame) / 100).sum()
+    }
+
     /// How many of the two the kernel could not take.
     #[must_use]
     pub fn lost(&self) -> u64 {

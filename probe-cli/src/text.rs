@@ -51,6 +51,21 @@ pub(crate) fn fit(text: &str, cells: usize, align: Align) -> String {
     }
 }
 
+/// The text in lines of at most so many cells, broken between words; a longer word stands alone.
+pub(crate) fn wrap(text: &str, cells: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= cells => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The whole text as [`fit`] would show it: without control characters and marks that stand alone.
 pub(crate) fn plain(text: &str) -> String {
     graphemes(text).map(|(grapheme, _)| grapheme).collect()
@@ -96,7 +111,7 @@ pub(crate) const HOSTILE: [&str; 12] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{Align, HOSTILE, fit, width};
+    use super::{Align, HOSTILE, fit, width, wrap};
 
     #[test]
     fn every_text_takes_exactly_its_cells() {
@@ -118,5 +133,12 @@ mod tests {
         assert_eq!(fit("🦀🇪🇺👍🏽e\u{301}", 6, Align::Left), "🦀\u{fffd}\u{fffd}e\u{301} ");
         assert_eq!(fit("12", 4, Align::Right), "  12");
         assert_eq!(fit("12", 0, Align::Right), "");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("unbreakable a", 4), ["unbreakable", "a"]);
+        assert_eq!(wrap("", 4), [""]);
     }
 }

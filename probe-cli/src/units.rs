@@ -57,11 +57,33 @@ pub fn duration(ns: u64) -> String {
     three_digits(value, unit)
 }
 
+/// A mean duration in ns, the same but for short ones, which have a decimal: `4.2ns`. Below 0 is 0.
+#[must_use]
+pub fn mean(ns: f64) -> String {
+    if ns < 9.95 {
+        return format!("{:.1}ns", ns.max(0.0));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; far below 2^64"
+    )]
+    let whole = ns.round() as u64;
+    duration(whole)
+}
+
 /// Seconds since the start, with milliseconds: `11.345`. Both times are in ns.
 #[must_use]
 pub fn seconds_since(start: u64, time: u64) -> String {
     let ms = time.saturating_sub(start) / 1_000_000;
     format!("{}.{:03}", ms / 1000, ms % 1000)
+}
+
+/// How many times as fast something is, from a power of two: `4`, `1/8`.
+#[must_use]
+pub fn times(power: i8) -> String {
+    let times = 1_u128 << power.unsigned_abs().min(127);
+    if power < 0 { format!("1/{times}") } else { times.to_string() }
 }
 
 /// A rate per second: `0`, `0.4`, `37`, `1.2k`, `3.4M`.
@@ -99,7 +121,7 @@ fn three_digits(value: f64, unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{age, bytes, count, duration, rate, seconds_since, short_bytes};
+    use super::{age, bytes, count, duration, mean, rate, seconds_since, short_bytes};
 
     #[test]
     fn time_is_seconds_since_the_start() {
@@ -180,6 +202,13 @@ mod tests {
             [(0.0, "0"), (0.42, "0.4"), (37.2, "37"), (1234.0, "1.23k"), (3_400_000.0, "3.40M")]
         {
             assert_eq!(rate(per_second), text);
+        }
+    }
+
+    #[test]
+    fn means() {
+        for (ns, text) in [(-1.0, "0.0ns"), (4.23, "4.2ns"), (9.96, "10ns"), (1234.4, "1.23µs")] {
+            assert_eq!(mean(ns), text);
         }
     }
 }

@@ -194,6 +194,8 @@ pub struct Config {
     pub hurry: u32,
     /// Keeps the size a multiple of 8.
     pub reserved: u32,
+    /// Processes that begin a program of this name are added to the map `TARGETS`; zeroes for none.
+    pub name: [u64; 2],
     /// Offsets of structure members.
     pub offsets: Offsets,
     /// Arguments of each probe, by probe number.
@@ -211,9 +213,10 @@ impl Config {
         target: 0,
         hurry: 0,
         reserved: 0,
+        name: [0; 2],
         offsets: Offsets::NONE,
         arguments: [Arguments::NONE; PROBES],
     };
 }
 
-plain!(Arguments: 16, Offsets: 80, Config: 104 + 16 * PROBES);
+plain!(Arguments: 16, Offsets: 80, Config: 120 + 16 * PROBES);

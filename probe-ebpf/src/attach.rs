@@ -13,7 +13,7 @@ use probe_common::probe::Probe;
 use crate::{
     change, collapse,
     context::{Registers, Words},
-    direct, fault, slots, split, vma, walk,
+    direct, fault, follow, slots, split, vma, walk,
 };
 
 macro_rules! function {
@@ -146,12 +146,35 @@ function!(VmaLink: vma::enter_link, change::exit;
 function!(VmaAdjust: vma::enter_adjust, change::exit;
     vma_adjust_fentry, vma_adjust_fexit, vma_adjust_kprobe, vma_adjust_kretprobe);
 
+/// Which processes become wanted.
+mod following {
+    use super::*;
+
+    #[raw_tracepoint]
+    fn follow_fork(context: RawTracePointContext) -> i32 {
+        follow::fork(Words(context.as_ptr()));
+        0
+    }
+
+    #[raw_tracepoint]
+    fn follow_exec(_context: RawTracePointContext) -> i32 {
+        follow::exec();
+        0
+    }
+}
+
 /// Programs that do nothing: whether the kernel takes them shows what it allows.
 mod trial {
     use super::*;
 
     #[fentry]
     fn trial_fentry(_context: FEntryContext) -> i32 {
+        0
+    }
+
+    /// Run on request, it lets the kernel call the functions that are there to be tried.
+    #[fexit]
+    fn trial_fexit(_context: FExitContext) -> i32 {
         0
     }
 

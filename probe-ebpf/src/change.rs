@@ -34,14 +34,30 @@ use crate::{
 /// `VM_HUGETLB` (`include/linux/mm.h`): bit 22 since it exists.
 const VM_HUGETLB: u64 = 1 << 22;
 
-/// A range of a VMA.
+/// The VMA that a function is given, who called it, and the process that it concerns; `None` when nobody wants that one.
 #[inline(always)]
-pub fn enter<C: Context>(context: C, probe: Probe) {
+fn wanted_vma<C: Context>(context: C, probe: Probe) -> Option<(u64, Actor, u32)> {
     let vma = context.argument(position!(probe, vma));
     let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
+    let actor = Actor::current();
+    let target_tgid = wanted_target(probe, actor, Of::Mm(mm))?;
+    Some((vma, actor, target_tgid))
+}
+
+/// A range of a VMA. Of a VMA that needs no whole table, `hugetlb_unshare_pmds` is told one that ends before it
+/// begins (`hugetlb_unshare_all_pmds`), and has nothing to do.
+#[inline(always)]
+pub fn enter<C: Context>(context: C, probe: Probe) {
+    let Some((_, actor, target_tgid)) = wanted_vma(context, probe) else {
+        return;
+    };
     let start = context.argument(position!(probe, address));
     let end = context.argument(position!(probe, end));
-    begin(probe, Of::Mm(mm), 0, [start, end, 0]);
+    if start >= end {
+        count(probe, Fate::Ignored);
+        return;
+    }
+    remember(probe, actor, target_tgid, 0, [start, end, 0]);
 }
 
 /// Concerns address spaces that the function does not name: whoever watches one is told.
@@ -55,10 +71,7 @@ pub fn enter_everyone<C: Context>(_context: C, probe: Probe) {
 /// `exit_mmap` are one for each VMA, and say nothing that the exit does not.
 #[inline(always)]
 pub fn enter_zap<C: Context>(context: C, probe: Probe) {
-    let vma = context.argument(position!(probe, vma));
-    let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
-    let actor = Actor::current();
-    let Some(target_tgid) = wanted_target(probe, actor, Of::Mm(mm)) else {
+    let Some((vma, actor, target_tgid)) = wanted_vma(context, probe) else {
         return;
     };
     let flags: u64 = read(vma, offset!(vm_area_struct_vm_flags)).unwrap_or(0);
@@ -127,13 +140,10 @@ pub fn enter_pud<C: Context>(context: C, probe: Probe) {
 /// A page that is the other one already has nothing to be merged with.
 #[inline(always)]
 pub fn enter_merge<C: Context>(context: C, probe: Probe) {
-    let vma = context.argument(position!(probe, vma));
-    let page = context.argument(position!(probe, object));
-    let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
-    let actor = Actor::current();
-    let Some(target_tgid) = wanted_target(probe, actor, Of::Mm(mm)) else {
+    let Some((vma, actor, target_tgid)) = wanted_vma(context, probe) else {
         return;
     };
+    let page = context.argument(position!(probe, object));
     if page == context.argument(position!(probe, other)) {
         count(probe, Fate::Ignored);
         return;
@@ -180,10 +190,7 @@ pub fn exit_merge<C: Context>(context: C, probe: Probe) {
 /// that lies in the VMA (`vma_address`, mm/internal.h).
 #[inline(always)]
 pub fn enter_folio<C: Context>(context: C, probe: Probe) {
-    let vma = context.argument(position!(probe, vma));
-    let mm = read(vma, offset!(vm_area_struct_vm_mm)).unwrap_or(0);
-    let actor = Actor::current();
-    let Some(target_tgid) = wanted_target(probe, actor, Of::Mm(mm)) else {
+    let Some((_, actor, target_tgid)) = wanted_vma(context, probe) else {
         return;
     };
     let start = context.argument(position!(probe, address));

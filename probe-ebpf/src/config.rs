@@ -102,6 +102,12 @@ pub fn only_target() -> u32 {
     unsafe { ptr::read_volatile(&raw const CONFIG.target) }
 }
 
+/// The name of the programs that are wanted; zeroes where none is.
+#[inline(always)]
+pub fn name() -> [u64; 2] {
+    unsafe { ptr::read_volatile(&raw const CONFIG.name) }
+}
+
 /// From so many bytes in the ring buffer on the reader is woken.
 #[inline(always)]
 pub fn hurry() -> u64 {

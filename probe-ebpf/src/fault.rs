@@ -103,7 +103,7 @@ pub fn tracepoint<C: Context>(context: C, probe: Probe) {
 
 /// `hstate_vma` (`include/linux/hugetlb.h`): file, inode, super block, `hugetlbfs_sb_info`, hstate.
 #[inline(always)]
-fn hugetlb_order(vma: u64) -> Option<u32> {
+pub fn hugetlb_order(vma: u64) -> Option<u32> {
     let file: u64 = read(vma, offset!(vm_area_struct_vm_file))?;
     let inode: u64 = read(file, offset!(file_f_inode))?;
     let super_block: u64 = read(inode, offset!(inode_i_sb))?;

@@ -122,14 +122,18 @@ fn add_to_process(probe: Probe, target_tgid: u32, duration: u64) {
 }
 
 /// The name of the current thread; zeroes when there is none.
-///
-/// Words, which the compiler copies as such: an array of bytes it copies byte by byte.
 #[inline(always)]
-fn comm() -> [u8; COMM_LEN] {
+pub fn comm() -> [u8; COMM_LEN] {
+    unsafe { mem::transmute(comm_words()) }
+}
+
+/// The same as words, which the compiler copies as such: an array of bytes it copies byte by byte.
+#[inline(always)]
+pub fn comm_words() -> [u64; COMM_LEN / 8] {
     let mut words = MaybeUninit::<[u64; COMM_LEN / 8]>::uninit();
     // It writes all of them, whatever becomes of it.
     unsafe {
         bpf_get_current_comm(words.as_mut_ptr().cast(), COMM_LEN as u32);
-        mem::transmute(words.assume_init())
+        words.assume_init()
     }
 }

@@ -51,6 +51,12 @@ impl Key {
         Self((u64::from(tid) << SLOT_PROBE_BITS | PROBES as u64) + 1)
     }
 
+    /// A thread and a site. Where sites are counted no probe is attached, so that they share no key.
+    #[inline(always)]
+    pub fn of_site(tid: u32, site: u32) -> Self {
+        Self((u64::from(tid) << SLOT_PROBE_BITS | u64::from(site)) + 1)
+    }
+
     #[inline(always)]
     fn slot<'a>(self) -> Option<&'a mut Slot> {
         let slot = ARRAY.get_ptr_mut(self.0 as u32 & (SLOTS - 1))?;

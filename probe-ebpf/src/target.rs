@@ -74,6 +74,12 @@ impl Actor {
     }
 }
 
+/// Lets a thread group be wanted; false when there is no room.
+#[inline(always)]
+pub fn want(tgid: u32) -> bool {
+    TARGETS.insert(tgid, 1, 0).is_ok()
+}
+
 /// Whether operations on this thread group's address space are wanted.
 #[inline(always)]
 pub fn is_wanted(tgid: u32) -> bool {

@@ -221,6 +221,25 @@ impl Apt {
     }
 }
 
+/// Unpacks a package of this machine's suite, and those that it needs, into a folder of the cache; `finish` adds to it.
+pub(crate) fn install(
+    cache: &Cache,
+    package: &str,
+    folder: &str,
+    finish: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let apt = Apt::this_machine(cache)?;
+    apt.update()?;
+    let scratch = cache.scratch()?;
+    let root = scratch.path().join("root");
+    for deb in apt.download_with_dependencies(&[package], &scratch.path().join("debs"))? {
+        unpack(&deb, &root)?;
+    }
+    finish(&root)?;
+    cache.install(&root, folder)?;
+    Ok(())
+}
+
 /// Unpacks a package into a folder.
 pub(crate) fn unpack(deb: &Path, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::context::Context;
+use crate::strip::strip;
 use crate::{ebpf_stamp, exec, say, setup};
 
 /// The triple of eBPF programs for little-endian kernels.
@@ -22,12 +23,11 @@ pub(crate) fn run(cx: &Context) -> Result<PathBuf> {
     say::long_step("eBPF object: building", || exec::visible(&mut cargo))
         .context("the eBPF object could not be built")?;
     let built = target_folder(cx).join(EBPF_TARGET).join("release/walkprobe-ebpf");
+    let built = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let stripped = strip(&built)?;
     for folder in places(cx) {
         fs::create_dir_all(&folder)?;
-        replace(
-            &folder.join(OBJECT),
-            &fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?,
-        )?;
+        replace(&folder.join(OBJECT), &stripped)?;
         replace(&folder.join(STAMP), stamp.as_bytes())?;
     }
     Ok(object(cx))

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
-use crate::{bench, build, build_ebpf, kernels, report, say, setup, test, top, vm};
+use crate::{bench, build, build_ebpf, fuzz, kernels, report, say, setup, test, top, vm};
 
 /// The exit status of a command that failed itself, as opposed to what it ran.
 pub(crate) const EXIT_TROUBLE: u8 = 125;
@@ -35,6 +35,8 @@ enum Command {
     Bench(bench::Options),
     /// Make documents from real runs
     Report(report::Options),
+    /// Try whether any input makes walkprobe fail, hang or take memory without end
+    Fuzz(fuzz::Options),
     /// Open walkprobe top, on this kernel or in a guest with a demo load
     Top,
     /// Run all checks: format, lints, tests, guest tests
@@ -59,6 +61,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Build => say::result(build::walkprobe(&cx)?.display()),
         Command::Kernels(options) => kernels::run(&cx, &options)?,
         Command::Bench(options) => bench::run(&cx, &options)?,
+        Command::Fuzz(options) => fuzz::run(&cx, &options)?,
         Command::Report(options) => report::run(&cx, &options)?,
         Command::Vm(options) => return vm::run(&cx, options),
         Command::Top => return top::run(&cx),

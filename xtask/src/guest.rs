@@ -28,6 +28,16 @@ const NODES: [&str; 8] = [
 ];
 const NODES_MEMORY: &str = "5G";
 
+/// A device with memory of its own, which a process can have mapped, and the IOMMU that this takes.
+const DEVICE: [&str; 6] = [
+    "-object",
+    "memory-backend-ram,id=device,size=2G,share=on",
+    "-device",
+    "intel-iommu",
+    "-device",
+    "ivshmem-plain,memdev=device",
+];
+
 /// All that guests of one command have in common.
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -118,9 +128,11 @@ pub(crate) fn for_tests(machine: &mut Machine) {
     NODES_MEMORY.clone_into(&mut machine.memory);
     machine.cpus = 2;
     machine.qemu_options.extend(NODES.map(str::to_owned));
-    // What swap space lies on.
+    machine.qemu_options.extend(DEVICE.map(str::to_owned));
+    machine.append.push_str(" intel_iommu=on");
+    // What swap space lies on, and what lends the device.
     if machine.modules.is_some() {
-        machine.load.push("loop".to_owned());
+        machine.load.extend(["loop", "vfio_iommu_type1", "vfio_pci"].map(str::to_owned));
     }
 }
 

@@ -67,6 +67,13 @@ fn function(probe: &Value) -> Option<(String, String)> {
 }
 
 fn enabled() -> Result<Vec<String>> {
+    mount()?;
+    let text = fs::read_to_string(ENABLED).with_context(|| format!("cannot read {ENABLED}"))?;
+    Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+}
+
+/// Mounts tracefs, unless it is there.
+pub(crate) fn mount() -> Result<()> {
     let folder = Path::new(ENABLED).parent().unwrap_or(Path::new("/"));
     if !Path::new(ENABLED).exists() {
         rustix::mount::mount(
@@ -78,6 +85,5 @@ fn enabled() -> Result<Vec<String>> {
         )
         .context("cannot mount tracefs")?;
     }
-    let text = fs::read_to_string(ENABLED).with_context(|| format!("cannot read {ENABLED}"))?;
-    Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What watching costs the watched process, in one run: nothing attached, watched by walkprobe, and beside
 //! bpftrace scripts that only count the same functions: `cargo xtask bench live`, which runs this in a guest.
-//! Prints tables in Markdown. The argument is the number of rounds.
+//! Prints tables in Markdown. The argument is the number of rounds, or `loss`: how much is recorded before anything is lost.
 
 #[path = "../../tests/guest/memory.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -8,11 +8,16 @@ mod memory;
 
 mod functions;
 mod idle;
+mod loss;
 mod operations;
+mod rate;
+mod recorders;
 mod samples;
+mod spread;
 mod subject;
 mod tables;
 mod watchers;
+mod worker;
 
 use std::io::{self, Write as _};
 
@@ -31,6 +36,8 @@ fn main() -> Result<()> {
     match arguments.next().as_deref() {
         Some(subject::WORD) => subject::work(),
         Some(idle::WORD) => idle::hold(),
+        Some(rate::WORD) => rate::work(),
+        Some(loss::WORD) => loss::measure(),
         rounds => measure(rounds.unwrap_or("1").parse().context("how many rounds?")?),
     }
 }

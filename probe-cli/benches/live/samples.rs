@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{operations, watchers};
+use super::{operations, spread::Spread, watchers};
 
 /// ns of CPU time for one operation, by setting, kind and batch; the last kind is the whole batch.
 #[derive(Default)]
@@ -63,31 +63,6 @@ impl Samples {
     fn added(&self, setting: usize, kind: usize) -> impl Iterator<Item = f64> {
         let both = self.own[setting][kind].iter().zip(&self.own[0][kind]);
         both.map(|(with, bare)| with - bare)
-    }
-}
-
-/// The median, and the quarters below and above it.
-#[derive(Clone, Copy)]
-pub(crate) struct Spread {
-    low: f64,
-    pub(crate) median: f64,
-    high: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |part: usize| {
-            let last = values.len().saturating_sub(1);
-            values.get((last * part + 2) / 4).copied().unwrap_or(f64::NAN)
-        };
-        Self { low: at(1), median: at(2), high: at(3) }
-    }
-
-    /// As `median (low to high)`.
-    pub(crate) fn show(self, digits: usize) -> String {
-        let Self { low, median, high } = self;
-        format!("{median:.digits$} ({low:.digits$} to {high:.digits$})")
     }
 }
 

@@ -1,8 +1,7 @@
 //! The process that is watched: it does a batch of operations whenever it is asked to.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Write as _},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    io::{self, Write as _},
     time::Duration,
 };
 
@@ -12,53 +11,32 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::operations;
+use super::{operations, worker::Worker};
 
 /// The first word of its command line.
 pub(crate) const WORD: &str = "subject";
 
 /// The process, seen from the one that measures.
-pub(crate) struct Subject {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+pub(crate) struct Subject(Worker);
 
 impl Subject {
     pub(crate) fn start() -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(WORD)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let orders = child.stdin.take().context("no standard input")?;
-        let answers = BufReader::new(child.stdout.take().context("no standard output")?);
-        Ok(Self { child, orders, answers })
+        Worker::start(WORD).map(Self)
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
 
     /// One batch: the CPU time that all operations of a kind took, the kernel's part included, in ns and in the
     /// order of [`operations::ALL`].
     pub(crate) fn batch(&mut self) -> Result<Vec<f64>> {
-        self.orders.write_all(b"batch\n")?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
+        let line = self.0.ask("batch")?;
         let took: Vec<f64> = line.split_whitespace().filter_map(|ns| ns.parse().ok()).collect();
         if took.len() != operations::ALL.len() {
             bail!("the watched process did not answer: it said `{}`", line.trim());
         }
         Ok(took)
-    }
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        // It is our own child, and there is no more to be done when it cannot be killed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -90,10 +68,15 @@ pub(crate) enum Place {
     Beside,
 }
 
+/// How many CPUs there are.
+pub(crate) fn cpus() -> Result<usize> {
+    Ok(std::fs::read_dir("/sys/bus/cpu/devices")?.count())
+}
+
 /// Keeps this thread, and what it starts, in its place.
 pub(crate) fn pin(place: Place) -> Result<()> {
     // Not what this process may use: the one that started it has chosen already.
-    let cpus = std::fs::read_dir("/sys/bus/cpu/devices")?.count();
+    let cpus = cpus()?;
     if cpus < 2 {
         return Ok(());
     }

@@ -153,7 +153,8 @@ fn words(variable: &str) -> Result<Vec<String>> {
     Ok(value.split_whitespace().map(str::to_owned).collect())
 }
 
-fn command(words: &[String]) -> Command {
+/// A program and its arguments.
+pub(crate) fn command(words: &[String]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]);
     command

@@ -3,11 +3,17 @@
 pub mod diff;
 pub mod doctor;
 pub mod exec;
+pub mod export;
 pub mod maps;
+pub mod replay;
+pub mod schema;
 mod select;
+pub mod slow;
+pub mod stats;
 mod target;
 pub mod top;
 pub mod trace;
+pub mod walks;
 pub mod why;
 pub mod workload;
 

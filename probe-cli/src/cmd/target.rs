@@ -24,7 +24,11 @@ impl Target {
         pids.iter().map(|&pid| Self::open(pid)).collect()
     }
 
-    fn open(pid: u32) -> Result<Self, Failure> {
+    /// Finds the process with this PID, or of this thread.
+    ///
+    /// # Errors
+    /// [`Failure::NoProcess`] when it does not exist or has no address space.
+    pub(super) fn open(pid: u32) -> Result<Self, Failure> {
         let none = |why: &str| Failure::NoProcess(format!("{why}; `ps -e` lists the processes"));
         let status = i32::try_from(pid)
             .ok()
@@ -42,6 +46,11 @@ impl Target {
         Ok(Self { pid: u32::try_from(status.tgid).unwrap_or(pid), pidfd })
     }
 
+    /// Its PID.
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Whether it has ended.
     pub(super) fn has_ended(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -51,8 +60,8 @@ impl Target {
 }
 
 /// Their PIDs.
-pub(super) fn pids(targets: &[Target]) -> Vec<u32> {
-    targets.iter().map(|target| target.pid).collect()
+pub(super) fn pids<'a>(targets: impl IntoIterator<Item = &'a Target>) -> Vec<u32> {
+    targets.into_iter().map(Target::pid).collect()
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use crate::{
         collector::{Collector, TICK},
         reader::Reader,
         start::start,
+        walkers::Walkers,
     },
     plan::{Report, report},
-    probe::{RING_BYTES, Settings},
+    probe::{Later, RING_BYTES, Settings},
     stop::Stop,
     tui::{self, Feed, Info, Input, Request, Scope},
 };
@@ -58,6 +59,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         families: families(!targets.is_empty()),
         stream: streamed(!targets.is_empty()),
         targets: pids(&targets),
+        later: Later::default(),
         statistics: true,
         stacks: false,
         ring_bytes: RING_BYTES,
@@ -65,12 +67,13 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
     };
     let (facts, live) = start(&settings)?;
     let info = Info {
-        release: facts.release,
+        release: facts.release.clone(),
         mode: mode(live.report()),
         attached: live.report().attached(),
         wanted: live.report().probes.len(),
         start: clock::monotonic(),
         scope: if targets.is_empty() { Scope::All } else { Scope::Chosen },
+        is_replay: false,
         is_blind: false,
     };
     let mut collector = Collector::new(live, Reader::open(), &pids(&targets), TICK);
@@ -83,6 +86,8 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         interval: args.interval,
         due: Instant::now(),
         opened: None,
+        walkers: Walkers::new(facts, pids(&targets)),
+        counts_anew: false,
         answers: Vec::new(),
     });
     if args.batch {
@@ -136,17 +141,27 @@ struct LiveFeed {
     due: Instant,
     /// The one process that the view has open; at most one is followed at once.
     opened: Option<u32>,
+    walkers: Walkers,
+    /// Their calls are to be counted from now on.
+    counts_anew: bool,
     answers: Vec<Input>,
 }
 
 impl Feed for LiveFeed {
     fn ask(&mut self, request: Request) {
-        if let Some(before) = self.opened.take() {
-            self.collector.unwatch(before, |input| self.answers.push(input));
-        }
-        if let Request::Watch(pid) = request {
-            self.collector.watch(pid);
-            self.opened = Some(pid);
+        match request {
+            Request::Watch(_) | Request::Unwatch(_) => {
+                if let Some(before) = self.opened.take() {
+                    self.collector.unwatch(before, |input| self.answers.push(input));
+                }
+                if let Request::Watch(pid) = request {
+                    self.collector.watch(pid);
+                    self.opened = Some(pid);
+                }
+            }
+            Request::Count => self.answers.extend(self.walkers.count().map(Input::Walkers)),
+            Request::CountAnew => self.counts_anew = true,
+            Request::Replay(_) => {}
         }
     }
 
@@ -154,10 +169,17 @@ impl Feed for LiveFeed {
         let mut inputs = std::mem::take(&mut self.answers);
         let until_due = self.due.saturating_duration_since(Instant::now());
         self.collector.poll(timeout.min(until_due), |input| inputs.push(input))?;
-        if Instant::now() >= self.due {
+        let is_due = Instant::now() >= self.due;
+        if is_due {
             self.due = Instant::now() + self.interval;
             inputs.push(self.collector.sample()?.into());
         }
+        let news = if std::mem::take(&mut self.counts_anew) {
+            self.walkers.count_anew()?
+        } else {
+            self.walkers.look(is_due)?
+        };
+        inputs.extend(news.map(Input::Walkers));
         Ok(inputs)
     }
 }

@@ -1,8 +1,7 @@
 //! `walkprobe why`: what changes a range of addresses, and who does it.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, Write},
+    io::{self, Write},
     ops::Range,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -99,9 +98,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
 /// From a trace.
 fn recorded(file: &Path, args: &Args) -> anyhow::Result<()> {
     let name = output::name(file);
-    let opened = File::open(file).with_context(|| format!("cannot open {name}"))?;
-    let mut reader = trace::reader::Reader::new(BufReader::new(opened))
-        .with_context(|| format!("cannot read {name}"))?;
+    let mut reader = trace::open::open(file)?;
     let mut view = View::new(args, reader.start());
     let mut session = Session::default();
     let mut out = io::stdout().lock();
@@ -110,8 +107,8 @@ fn recorded(file: &Path, args: &Args) -> anyhow::Result<()> {
         session.take(input);
         view.show(&session, &mut out)?;
     }
-    if !reader.has_footer() {
-        output::say(&format!("{name} was cut: it ends before its footer"));
+    for complaint in reader.complaints().into_iter().chain(session.left_out().complaints()) {
+        output::say(&format!("{name}: {complaint}"));
     }
     view.end(&session, &mut out)
 }
@@ -234,13 +231,7 @@ impl View {
     fn transactions(&self, map: &Tracked, out: &mut impl Write) -> io::Result<u64> {
         let mut last = self.told;
         let makers = map.makers(&self.range);
-        for transaction in
-            map.transactions().iter().filter(|transaction| transaction.number > self.told)
-        {
-            // One after another: what comes later waits until this one has been read.
-            if transaction.settled.is_none() {
-                break;
-            }
+        for transaction in map.settled_after(self.told) {
             last = transaction.number;
             if !transaction.concerns(&self.range) && makers.binary_search(&last).is_err() {
                 continue;

@@ -9,6 +9,7 @@ use crate::{
     workload::{
         self, Demo, Request,
         storm::{self, MOST_THREADS, Storm},
+        walks::{self, DRIVERS, Driver, SPACES, Space, Walks},
     },
 };
 
@@ -32,6 +33,8 @@ enum Command {
     Demo(DemoArgs),
     /// Do random operations on an address space from several threads, with quiet points
     Storm(StormArgs),
+    /// Drive page-table walkers over a known address space, and report which calls that makes
+    Walks(WalksArgs),
     /// Explain the steps
     List,
 }
@@ -111,6 +114,62 @@ struct StormArgs {
     list: bool,
 }
 
+/// Drive page-table walkers over a known address space, and report which calls that makes
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+With --wait it writes `ready PID`, and begins at a line of standard input; it reports as JSON, and frees the space at the
+next line.
+
+Examples:
+  walkprobe workload walks --list
+  walkprobe workload walks thp --walker smaps --walker mincore --rounds 100
+  walkprobe workload walks hugetlb-2m --blocks 16 --json")]
+struct WalksArgs {
+    /// Which address space: --list explains; none for the rest of the process alone
+    #[arg(value_name = "SPACE", value_parser = space, required_unless_present = "list")]
+    space: Option<Named>,
+    /// Only this walker; can be given several times
+    #[arg(long, value_name = "NAME", value_parser = driver)]
+    walker: Vec<&'static Driver>,
+    /// How often each walker is driven
+    #[arg(long, value_name = "N", default_value_t = 3,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: u64,
+    /// How large the space is, in pieces of 2 MiB; of 1 GiB pages there is one
+    #[arg(long, value_name = "B", default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=4096))]
+    blocks: u16,
+    /// Wait for a line of standard input before it begins, and before it ends
+    #[arg(long)]
+    wait: bool,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Explain spaces and walkers, and do nothing
+    #[arg(long)]
+    list: bool,
+}
+
+/// A space, or none.
+#[derive(Clone, Copy, Debug)]
+struct Named(Option<&'static Space>);
+
+fn space(name: &str) -> Result<Named, String> {
+    let found = SPACES.iter().find(|space| space.name == name);
+    if found.is_none() && name != "none" {
+        let names: Vec<_> = SPACES.iter().map(|space| space.name).collect();
+        return Err(format!("there is no such space; spaces are: {}, none", names.join(", ")));
+    }
+    Ok(Named(found))
+}
+
+fn driver(name: &str) -> Result<&'static Driver, String> {
+    DRIVERS.iter().find(|driver| driver.walker == name).ok_or_else(|| {
+        let names: Vec<_> = DRIVERS.iter().map(|driver| driver.walker).collect();
+        format!("it cannot be driven; walkers are: {}", names.join(", "))
+    })
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -133,6 +192,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Command::Storm(args) if args.list => print(storm::write_table)?,
         Command::Storm(args) => storm(args)?,
+        Command::Walks(args) if args.list => print(walks::write_list)?,
+        Command::Walks(args) => walks(args)?,
         Command::Run(args) => {
             let report = workload::run(&args.steps);
             print(|out| if args.json { report.write_json(out) } else { report.write_text(out) })?;
@@ -157,6 +218,24 @@ fn storm(args: &StormArgs) -> anyhow::Result<()> {
     };
     let tally = storm.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
     print(|out| tally.write(out))
+}
+
+fn walks(args: &WalksArgs) -> anyhow::Result<()> {
+    let walks = Walks {
+        space: args.space.and_then(|named| named.0),
+        walkers: args.walker.clone(),
+        rounds: args.rounds,
+        blocks: args.blocks.into(),
+        wait: args.wait,
+    };
+    let report = walks.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;
+    if args.wait {
+        return Ok(());
+    }
+    if args.json {
+        return Ok(output::print(&(serde_json::to_string_pretty(&report)? + "\n"))?);
+    }
+    print(|out| report.write_text(out))
 }
 
 fn print(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> anyhow::Result<()> {

@@ -60,19 +60,20 @@ enum Named {
     Enumeration,
 }
 
-mod kind {
+/// The kinds of types (`include/uapi/linux/btf.h`).
+pub(crate) mod kind {
     pub(super) const INT: u32 = 1;
     pub(super) const PTR: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
     pub(super) const STRUCT: u32 = 4;
     pub(super) const UNION: u32 = 5;
     pub(super) const ENUM: u32 = 6;
-    pub(super) const FWD: u32 = 7;
+    pub(crate) const FWD: u32 = 7;
     pub(super) const TYPEDEF: u32 = 8;
     pub(super) const VOLATILE: u32 = 9;
     pub(super) const CONST: u32 = 10;
     pub(super) const RESTRICT: u32 = 11;
-    pub(super) const FUNC: u32 = 12;
+    pub(crate) const FUNC: u32 = 12;
     pub(super) const FUNC_PROTO: u32 = 13;
     pub(super) const VAR: u32 = 14;
     pub(super) const DATASEC: u32 = 15;
@@ -84,6 +85,12 @@ mod kind {
 
 /// How deep types may nest in one question: cyclic BTF must not hang the reader.
 const MAX_DEPTH: u32 = 32;
+/// How many members are looked at for one question: nested without a name they multiply by depth.
+const MAX_MEMBERS: u32 = 1 << 16;
+/// The most parameters of a function; the kernel passes its programs 12 (`MAX_BPF_FUNC_ARGS`).
+const MAX_PARAMETERS: u32 = 64;
+/// The longest name in bytes: the kernel's own limit for BTF (`KSYM_NAME_LEN`).
+const MAX_NAME: usize = 512;
 
 /// The size of `struct btf_type` in bytes.
 const TYPE_SIZE: usize = 12;
@@ -204,8 +211,9 @@ impl Btf {
     /// when there is none, or it is a bit field.
     #[must_use]
     pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        let mut left = MAX_MEMBERS;
         self.find(Named::Structure, structure)
-            .find_map(|structure| self.member(structure, member, 0, MAX_DEPTH))
+            .find_map(|structure| self.member(structure, member, 0, MAX_DEPTH, &mut left))
     }
 
     /// The number of the only function of this name.
@@ -273,7 +281,7 @@ impl Btf {
     }
 
     fn prototype(&self, r#type: Type) -> Option<Prototype> {
-        if r#type.kind() != kind::FUNC_PROTO {
+        if r#type.kind() != kind::FUNC_PROTO || r#type.len() > MAX_PARAMETERS {
             return None;
         }
         let parameters = (0..r#type.len() as usize)
@@ -331,9 +339,17 @@ impl Btf {
         })
     }
 
-    fn member(&self, structure: Type, wanted: &str, base: u32, depth: u32) -> Option<u32> {
+    fn member(
+        &self,
+        structure: Type,
+        wanted: &str,
+        base: u32,
+        depth: u32,
+        left: &mut u32,
+    ) -> Option<u32> {
         let depth = depth.checked_sub(1)?;
         (0..structure.len() as usize).find_map(|i| {
+            *left = left.checked_sub(1)?;
             let at = structure.data + i * 12;
             let name = self.string(read_u32(&self.bytes, at)?)?;
             let r#type = read_u32(&self.bytes, at + 4)?;
@@ -347,7 +363,7 @@ impl Btf {
             let whole = field_size == 0 && bits.is_multiple_of(8);
             let offset = base.checked_add(bits / 8)?;
             if name.is_empty() {
-                self.member(self.resolve(r#type, depth)?, wanted, offset, depth)
+                self.member(self.resolve(r#type, depth)?, wanted, offset, depth, left)
             } else if name == wanted.as_bytes() && whole {
                 Some(offset)
             } else {
@@ -387,7 +403,7 @@ impl Btf {
     fn string(&self, offset: u32) -> Option<&[u8]> {
         let strings = self.bytes.get(self.strings.clone())?;
         let rest = strings.get(offset as usize..)?;
-        let end = rest.iter().position(|&byte| byte == 0)?;
+        let end = rest.iter().take(MAX_NAME).position(|&byte| byte == 0)?;
         Some(&rest[..end])
     }
 }
@@ -531,6 +547,14 @@ mod tests {
         for len in 0..good.len() {
             assert!(Btf::parse(good[..len].to_vec()).is_err(), "cut after {len} bytes");
         }
+    }
+
+    #[test]
+    fn a_type_that_contains_itself_many_times_ends() {
+        let mut b = Builder::new();
+        let itself: Vec<u32> = [0, 1, 64].repeat(300);
+        b.add("loop", 4, 300, 8, &itself);
+        assert_eq!(Btf::parse(b.bytes()).unwrap().offset("loop", "x"), None);
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct Facts {
     /// BTF belong to one build of a kernel, so that they are not recorded.
     #[serde(skip)]
     pub cast: Option<Cast>,
+    /// The numbers in BTF of the functions that probes ask for, where there is one of the name only; not recorded either.
+    #[serde(skip)]
+    pub numbers: BTreeMap<String, u32>,
     /// Enumerators that records hold, by enumeration.
     pub enumerators: BTreeMap<String, BTreeMap<String, i64>>,
     /// Which kinds of program this kernel takes.
@@ -64,7 +67,7 @@ pub struct FunctionFacts {
     pub traceable: Option<bool>,
 }
 
-/// Which kinds of program this kernel takes, found out by attaching one that does nothing.
+/// Which kinds of program and which instructions this kernel takes, found out by attaching or loading a program that does nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mechanisms {
     /// fentry and fexit.
@@ -73,6 +76,12 @@ pub struct Mechanisms {
     pub kprobe: Trial,
     /// Raw tracepoints.
     pub raw_tracepoint: Trial,
+    /// Plain loads of kernel memory, where [`Facts::cast`] says how.
+    #[serde(default)]
+    pub cast: Trial,
+    /// Atomic exchanges (Linux 5.12).
+    #[serde(default)]
+    pub exchange: Trial,
 }
 
 impl Mechanisms {
@@ -108,6 +117,14 @@ impl Mechanism {
             Self::Kprobe => "kprobe",
             Self::Tracepoint => "tracepoint",
         }
+    }
+}
+
+impl Trial {
+    /// Whether it works.
+    #[must_use]
+    pub const fn works(&self) -> bool {
+        matches!(self, Self::Works)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         CATALOGUE, ENUMERATIONS, MEMBERS, PARTS, SCAN_FUNCTIONS, SCAN_MEMBERS, SCAN_STRUCTURES,
         TRIAL_FUNCTION,
     },
-    walk::callbacks::CALLBACKS,
+    walk::{callbacks::CALLBACKS, registry},
 };
 
 /// Kernel options that decide what walkprobe can show.
@@ -84,6 +84,7 @@ fn function_names() -> BTreeSet<&'static str> {
     CATALOGUE
         .iter()
         .flat_map(|logical| logical.functions.iter().copied())
+        .chain(registry::sites().flat_map(|(_, site)| site.functions.iter().copied()))
         .chain([TRIAL_FUNCTION])
         .chain(SCAN_FUNCTIONS)
         .chain(PARTS)
@@ -105,6 +106,9 @@ fn describe(
         };
         if !function.prototypes.is_empty() || function.symbols.is_some_and(|number| number > 0) {
             facts.functions.insert(name.to_owned(), function);
+        }
+        if let Some(number) = btf.function_number(name) {
+            facts.numbers.insert(name.to_owned(), number);
         }
     }
     for name in CATALOGUE.iter().flat_map(|logical| logical.tracepoints).flat_map(|t| t.names) {

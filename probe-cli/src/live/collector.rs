@@ -2,26 +2,24 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     time::{Duration, Instant},
 };
 
-use probe_common::probe::Probe;
-
 use super::{
     census::{Census, Running},
-    reader::Reader,
+    reader::{Read, Reader},
     turn::Turn,
 };
 use crate::{
     clock,
-    input::Input,
-    kernel::facts::Mechanism,
+    input::{Input, Note},
     maps::source::MapError,
-    plan::{Report, report::Outcome},
+    plan::Report,
     probe::{Ended, Live, ProbeError},
     sample::Sample,
     track::{
-        reading::{Reading, Why},
+        reading::Why,
         wanted::{Request, Wanted},
     },
 };
@@ -34,6 +32,9 @@ const SHARE: u32 = 20;
 
 /// The most records that are taken in before a tick, so that a flood of them cannot put it off for ever.
 const FLOOD: usize = 1 << 18;
+
+/// How often in a row something is read at a tick.
+const ATTEMPTS: u32 = 4;
 
 /// The probes, and the processes whose maps are kept up to date.
 pub struct Collector {
@@ -66,7 +67,7 @@ impl Collector {
     /// Keeps the maps of some processes up to date, by probes that are told to send the events of them.
     #[must_use]
     pub fn new(live: Live, reader: Reader, pids: &[u32], tick: Duration) -> Self {
-        let is_blind = !tells_of_changes(live.report());
+        let is_blind = !live.report().tells_of_changes();
         let mut collector = Self {
             live,
             reader,
@@ -113,7 +114,7 @@ impl Collector {
     pub fn unwatch(&mut self, pid: u32, mut take: impl FnMut(Input)) {
         if self.watched.remove(&pid).is_some() {
             self.reader.forget(pid);
-            take(Input::Left { time: clock::monotonic(), pid });
+            take(Note::Left { time: clock::monotonic(), pid }.into());
         }
     }
 
@@ -121,6 +122,23 @@ impl Collector {
     #[must_use]
     pub fn report(&self) -> &Report {
         self.live.report()
+    }
+
+    /// The probes.
+    pub const fn live(&mut self) -> &mut Live {
+        &mut self.live
+    }
+
+    /// Reads everything again as if it were the first time: what is handed out from now on stands for itself.
+    ///
+    /// # Errors
+    /// When waiting or reading the counters fails.
+    pub fn begin_anew(&mut self, take: impl FnMut(Input)) -> Result<(), ProbeError> {
+        for (&pid, watched) in &mut self.watched {
+            self.reader.forget(pid);
+            watched.wanted.everything();
+        }
+        self.tick(take)
     }
 
     /// Whether maps can only be kept up to date by reading everything again.
@@ -182,7 +200,7 @@ impl Collector {
         let lost = self.live.lost()?;
         let mut why = Why::Marks;
         if lost > self.lost {
-            take(Input::Lost { time: clock::monotonic(), number: lost - self.lost });
+            take(Note::Lost { time: clock::monotonic(), number: lost - self.lost }.into());
             self.watched.values_mut().for_each(|watched| watched.wanted.everything());
             why = Why::Missed;
             self.lost = lost;
@@ -217,13 +235,18 @@ impl Collector {
             watched.wanted.everything();
             // They need not have been of this process, and on a busy machine there are some every second.
             if watched.missed > 0 {
-                take(Input::Lost { time: clock::monotonic(), number: watched.missed });
+                take(Note::Lost { time: clock::monotonic(), number: watched.missed }.into());
                 watched.missed = 0;
                 why = Why::Missed;
             }
         }
-        if let Some(request) = watched.wanted.take() {
-            self.request(pid, request, why, take);
+        // What was torn is read again at once, and what is torn each time at the next tick.
+        for _ in 0..ATTEMPTS {
+            let watched = self.watched.get_mut(&pid);
+            let Some(request) = watched.and_then(|watched| watched.wanted.take()) else { break };
+            if self.request(pid, request, why, take).is_none() {
+                break;
+            }
         }
         if !blind && self.takes_turns {
             self.turn(pid, take);
@@ -253,11 +276,9 @@ impl Collector {
         let outcome = self.reader.read(pid, request, why);
         let watched = self.watched.get_mut(&pid)?;
         match outcome {
-            Ok(reading) => {
+            Ok(Read { reading, torn }) => {
                 let duration = reading.duration;
-                if reading.torn > 0 {
-                    mark_again(&mut watched.wanted, &reading);
-                }
+                mark_again(&mut watched.wanted, torn);
                 // A short reading of what is marked does not end the rest after a long one.
                 let rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
                 watched.rest = watched.rest.max(rest);
@@ -269,14 +290,14 @@ impl Collector {
             ) => {
                 watched.has_ended = true;
                 self.reader.forget(pid);
-                take(Input::Gone { time: clock::monotonic(), pid });
+                take(Note::Gone { time: clock::monotonic(), pid }.into());
                 None
             }
             Err(error) => {
                 log::debug!("process {pid} is read again at the next tick: {error}");
                 watched.wanted.everything();
                 let time = clock::monotonic();
-                take(Input::Unread { time, pid, why: error.to_string() });
+                take(Note::Unread { time, pid, why: error.to_string() }.into());
                 None
             }
         }
@@ -301,18 +322,10 @@ impl Collector {
     }
 }
 
-/// Torn tables are somewhere in what was read.
-fn mark_again(wanted: &mut Wanted, reading: &Reading) {
-    for &span in &reading.ranges {
-        wanted.range(span.into());
+/// What was torn is read again; a leaf that lies in two VMAs is newer than their list.
+fn mark_again(wanted: &mut Wanted, torn: Vec<Range<u64>>) {
+    for range in torn {
+        wanted.vmas();
+        wanted.range(range);
     }
-}
-
-/// Whether the operations that change leaves are events here: without them a map would be wrong for long.
-fn tells_of_changes(report: &Report) -> bool {
-    let by_function = |probe| {
-        let chosen = report.outcome(probe).and_then(Outcome::chosen);
-        chosen.is_some_and(|chosen| chosen.mechanism != Mechanism::Tracepoint)
-    };
-    [Probe::MmFault, Probe::Zap, Probe::VmaMap].into_iter().all(by_function)
 }

@@ -6,3 +6,4 @@ pub mod reader;
 pub mod source;
 pub mod start;
 mod turn;
+pub mod walkers;

@@ -69,9 +69,9 @@ impl Reader {
     ///
     /// # Errors
     /// When the process has ended, or cannot be read; see [`MapError`].
-    pub fn read(&mut self, pid: u32, request: Request, why: Why) -> Result<Reading, MapError> {
+    pub fn read(&mut self, pid: u32, request: Request, why: Why) -> Result<Read, MapError> {
         if self.source.scanner().is_none() {
-            return self.ask(pid, why);
+            return Ok(Read { reading: self.ask(pid, why)?, torn: Vec::new() });
         }
         let known = self.open.contains_key(&pid);
         if known && let Request::Some { vmas, files, mut ranges } = request {
@@ -125,7 +125,7 @@ impl Reader {
     }
 
     /// Everything, by the scan.
-    fn whole(&mut self, pid: u32, why: Why) -> Result<Reading, MapError> {
+    fn whole(&mut self, pid: u32, why: Why) -> Result<Read, MapError> {
         let time = clock::monotonic();
         let before = Program::of(pid).map_err(|absent| absent_error(pid, absent))?;
         let old = self.open.remove(&pid);
@@ -155,7 +155,7 @@ impl Reader {
         wants_vmas: bool,
         mut ranges: Vec<Range<u64>>,
         why: Why,
-    ) -> Result<Reading, MapError> {
+    ) -> Result<Read, MapError> {
         let time = clock::monotonic();
         let gone = MapError::Exited { pid };
         let mut vmas = None;
@@ -199,7 +199,7 @@ impl Reader {
         parts
     }
 
-    fn scan(&mut self, pid: u32, asked: Asked) -> Result<Reading, MapError> {
+    fn scan(&mut self, pid: u32, asked: Asked) -> Result<Read, MapError> {
         let gone = || MapError::Exited { pid };
         let open = self.open.get(&pid).ok_or_else(gone)?;
         let scanner = self.source.scanner().ok_or_else(gone)?;
@@ -210,19 +210,49 @@ impl Reader {
         if !open.list.space().is_alive() {
             return Err(gone());
         }
-        Ok(Reading {
-            time: asked.time,
-            duration: clock::monotonic() - asked.time,
+        let Asked { time, vmas, ranges, why } = asked;
+        let is_located = effort.torn_at.len() as u64 == effort.torn;
+        let (ranges, torn) = if is_located {
+            (without(&ranges, &effort.torn_at), effort.torn_at)
+        } else {
+            runs.clear();
+            (Vec::new(), ranges)
+        };
+        let reading = Reading {
+            time,
+            duration: clock::monotonic() - time,
             pid,
             comm: comm(pid),
-            why: asked.why,
+            why,
             source: Source::PageTables,
-            vmas: asked.vmas,
-            ranges: asked.ranges.into_iter().map(Into::into).collect(),
+            vmas,
+            ranges: ranges.into_iter().map(Into::into).collect(),
             runs,
+            // Not what lies beside the ranges: nobody asked for it.
             torn: effort.torn,
-        })
+        };
+        Ok(Read { reading, torn })
     }
+}
+
+/// What was read.
+pub struct Read {
+    /// What stood where nothing was torn.
+    pub reading: Reading,
+    /// Of what nothing is told, because it changed while it was read.
+    pub torn: Vec<Range<u64>>,
+}
+
+/// Ranges without what others touch of them.
+fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+    if others.is_empty() {
+        return ranges.to_vec();
+    }
+    let mut out = RangeSet::new();
+    for other in others {
+        out.insert(other.clone());
+    }
+    ranges.iter().flat_map(|range| out.gaps(range)).collect()
 }
 
 /// What a scan is asked for.

@@ -127,7 +127,7 @@ fn scanned(
         precision: "exact".to_owned(),
         tables: effort.tables,
         retried: effort.retried,
-        torn: effort.torn + list.torn,
+        torn: effort.torn + effort.beside + list.torn,
     };
     Ok((maps, origin))
 }

@@ -115,7 +115,7 @@ impl<W: Write> Csv<W> {
 }
 
 /// The error of the file itself, whose kind tells a closed pipe and a full disk.
-fn io_error(error: csv::Error) -> io::Error {
+pub(crate) fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
         kind => io::Error::other(format!("{kind:?}")),

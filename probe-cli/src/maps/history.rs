@@ -58,10 +58,16 @@ pub fn changes(transaction: &Transaction) -> String {
 /// Bytes by what they were before and after: `2M -> 4K: 4M, 4K -> hole: 8K`.
 #[must_use]
 pub fn list(changes: &BTreeMap<(State, State), u64>) -> String {
-    let change = |((before, after), bytes): (&(State, State), &u64)| {
-        format!("{before} -> {after}: {}", units::bytes(*bytes))
+    let one = |(&(before, after), &bytes): (&(State, State), &u64)| {
+        format!("{}: {}", change(before, after), units::bytes(bytes))
     };
-    changes.iter().map(change).collect::<Vec<_>>().join(", ")
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What something was and became: `2M -> 4K`.
+#[must_use]
+pub fn change(before: State, after: State) -> String {
+    format!("{before} -> {after}")
 }
 
 /// Where, how it went, and what the operation itself tells.
@@ -217,7 +223,7 @@ mod tests {
     #[test]
     fn a_split_tells_who_and_what() {
         let mut map = fixture::huge(0, 4 << 20, 1);
-        map.event(&fixture::split(1_000_000_000, 0));
+        map.event(fixture::split(1_000_000_000, 0));
         let transaction = map.transaction(1).unwrap();
         assert_eq!(
             line(transaction, fixture::PID, 0),
@@ -226,7 +232,7 @@ mod tests {
         let (_, piece) = map.pieces(&(0..4096))[0].clone();
         assert_eq!(
             standing(&map, &piece, 3_000_000_010),
-            "4K (inferred) since 2.00s ago, before that 2M: pmd_split by itself"
+            "4K (observed) since 2.00s ago, before that 2M: pmd_split by itself"
         );
         let (_, hole) = map.pieces(&(2 << 20..4 << 20))[0].clone();
         assert_eq!(

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    escape::escape,
+    escape::harmless,
     model::{
         leaf::{LeafKind, LeafSize, Run},
         map::{InvalidRuns, LeafMap},
@@ -195,9 +195,4 @@ fn set(saved: Saved) -> Result<TranslationSet, ReadError> {
         LeafMap::from_runs(vma, runs).map_err(|error| ReadError::Runs { vma: start, error })
     });
     Ok(TranslationSet::new(origin, maps.collect::<Result<_, _>>()?)?)
-}
-
-/// Escapes everything but backslashes: what this tool wrote is escaped already, and stays as it is.
-fn harmless(text: &mut String) {
-    *text = text.split('\\').map(|part| escape(part.as_bytes())).collect::<Vec<_>>().join("\\");
 }

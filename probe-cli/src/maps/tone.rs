@@ -1,6 +1,9 @@
 //! What leaves look like: a class of leaves has a glyph, a colour, and a word in the legend.
 
-use crate::model::leaf::{LeafKind, LeafSize, Run};
+use crate::model::{
+    leaf::{LeafKind, LeafSize, Run},
+    sizes::SizeClass,
+};
 
 /// A class of leaves that look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +91,18 @@ impl Tone {
             LeafKind::Other => 14,
             LeafKind::Hole => return Self::HOLE,
         })
+    }
+
+    /// The class that stands for a column of a table.
+    #[must_use]
+    pub const fn of_column(class: SizeClass) -> Self {
+        match class {
+            SizeClass::Pud => Self(0),
+            SizeClass::Pmd => Self(1),
+            SizeClass::Between => Self(2),
+            SizeClass::Base => Self(3),
+            SizeClass::NotPresent => Self::of(LeafSize::BASE, LeafKind::Swap),
+        }
     }
 
     /// How it looks.

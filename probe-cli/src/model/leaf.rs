@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Range};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The size of what one leaf maps: a power of two.
@@ -68,8 +69,24 @@ impl<'de> Deserialize<'de> for LeafSize {
     }
 }
 
+impl JsonSchema for LeafSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LeafSize".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1_u64 << 12, "maximum": 1_u64 << 40 })
+    }
+}
+
 /// What an entry holds: the same on the hugetlb and the generic path, and at every level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LeafKind {
     /// Nothing: no entry, or no table.
@@ -152,7 +169,7 @@ impl fmt::Display for LeafKind {
 }
 
 /// How many leaves of a run have a mark set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Marks {
     /// Accessed since the kernel last looked.
     pub young: u64,
@@ -197,10 +214,11 @@ impl Marks {
 }
 
 /// Neighbouring leaves of the same size, kind and folio order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// First address; a multiple of the leaf size.
     #[serde(with = "hexadecimal")]
+    #[schemars(with = "crate::event::Address")]
     pub start: u64,
     /// What one leaf maps; a hole counts in base pages.
     pub size: LeafSize,

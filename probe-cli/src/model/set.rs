@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Range};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{map::LeafMap, statistics::Statistics, vma::Vma, walk::LeafWalk};
@@ -44,7 +45,7 @@ pub struct Wants {
 }
 
 /// Who read the leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The eBPF scan, from the page tables themselves.

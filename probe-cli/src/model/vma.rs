@@ -2,18 +2,21 @@
 
 use std::{fmt, ops::Range};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::leaf::{LeafSize, hexadecimal};
 
 /// A virtual memory area of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Vma {
     /// First address.
     #[serde(with = "hexadecimal")]
+    #[schemars(with = "crate::event::Address")]
     pub start: u64,
     /// One past the last address.
     #[serde(with = "hexadecimal")]
+    #[schemars(with = "crate::event::Address")]
     pub end: u64,
     /// What it may be used for.
     pub permissions: Permissions,
@@ -29,7 +32,7 @@ pub struct Vma {
 }
 
 /// What a VMA may be used for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the four letters of /proc/PID/maps")]
 pub struct Permissions {
     /// Reading.
@@ -43,7 +46,7 @@ pub struct Permissions {
 }
 
 /// What backs a VMA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VmaKind {
     /// Anonymous memory.
@@ -69,10 +72,22 @@ impl Vma {
         self.end - self.start
     }
 
+    /// How much memory it takes, about, in units of 100 bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        2 + self.name.len() / 100 + self.flags.as_ref().map_or(0, Vec::len) / 3
+    }
+
     /// The addresses.
     #[must_use]
     pub const fn range(&self) -> Range<u64> {
         self.start..self.end
+    }
+
+    /// What people call it: the file, the kernel's name in brackets, or what backs it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        if self.name.is_empty() { self.kind.to_string() } else { self.name.clone() }
     }
 
     /// Whether the kernel counts what is mapped here in the resident set size.

@@ -56,6 +56,10 @@ pub enum Role {
     Command,
     /// The argument of an ioctl.
     Argument,
+    /// The mask of a hugetlb page's address.
+    Mask,
+    /// How many base pages from the address on.
+    Pages,
 }
 
 impl Role {
@@ -69,7 +73,7 @@ impl Role {
             Self::Walk => (&[], &["struct mm_walk *"]),
             // The name differs by function: `Logical::address`.
             Self::Address => (&[], &["long unsigned int"]),
-            Self::End => (&["end"], &["long unsigned int"]),
+            Self::End => (&["end", "next"], &["long unsigned int"]),
             Self::Flags => (&["flags"], &["unsigned int", "enum fault_flag"]),
             Self::Pmd => (&[], &["pmd_t *"]),
             Self::Freeze => (&["freeze"], &["bool", "_Bool"]),
@@ -87,6 +91,8 @@ impl Role {
             Self::File => (&[], &["struct file *"]),
             Self::Command => (&["cmd"], &["unsigned int"]),
             Self::Argument => (&["arg"], &["long unsigned int"]),
+            Self::Mask => (&["hmask"], &["long unsigned int"]),
+            Self::Pages => (&["nr_pages"], &["long unsigned int"]),
         }
     }
 
@@ -117,6 +123,8 @@ impl Role {
             Self::File => "file",
             Self::Command => "command",
             Self::Argument => "argument",
+            Self::Mask => "page mask",
+            Self::Pages => "number of pages",
         }
     }
 }
@@ -145,6 +153,38 @@ pub struct Logical {
     pub tracepoints: &'static [Tracepoint],
     /// What some versions have instead of the required arguments.
     pub packed: Option<Packed>,
+}
+
+/// What a function must tell to be of use.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Arguments without which it is of no use.
+    pub required: &'static [Role],
+    /// What the first virtual address is called.
+    pub address: &'static [&'static str],
+    /// Arguments that some versions have.
+    pub optional: &'static [Role],
+    /// The return value is needed.
+    pub result: bool,
+    /// Offsets without which it is of no use.
+    pub offsets: &'static [Member],
+    /// What some versions have instead of the required arguments.
+    pub packed: Option<Packed>,
+}
+
+impl Logical {
+    /// What its functions must tell.
+    #[must_use]
+    pub const fn needs(&self) -> Needs {
+        Needs {
+            required: self.required,
+            address: self.address,
+            optional: self.optional,
+            result: self.needs_result,
+            offsets: self.offsets,
+            packed: self.packed,
+        }
+    }
 }
 
 /// Arguments that stand in a structure, and what must be known of it.

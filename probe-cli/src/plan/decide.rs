@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Reason,
-    catalogue::{CATALOGUE, Logical, MEMBERS, Member, Role, Tracepoint},
+    catalogue::{CATALOGUE, Logical, MEMBERS, Member, Needs, Role, Tracepoint},
 };
 use crate::{
     event::probe_name,
@@ -67,18 +67,24 @@ const REGISTERS: usize = 6;
 /// Decides what can be attached.
 #[must_use]
 pub fn plan(facts: &Facts) -> Plan {
-    let mut offsets = Offsets::NONE;
-    for member in &MEMBERS {
-        if let Some(offset) = offset(facts, member) {
-            (member.set)(&mut offsets, offset);
-        }
-    }
+    let offsets = offsets(facts);
     let rows = CATALOGUE.iter().map(|logical| row(facts, logical)).collect();
     let page_head = facts
         .enumerators
         .get("pageflags")
         .and_then(|flags| u8::try_from(*flags.get("PG_head")?).ok());
     Plan { rows, offsets, page_head }
+}
+
+/// The offsets that this kernel's BTF has.
+pub(super) fn offsets(facts: &Facts) -> Offsets {
+    let mut offsets = Offsets::NONE;
+    for member in &MEMBERS {
+        if let Some(offset) = offset(facts, member) {
+            (member.set)(&mut offsets, offset);
+        }
+    }
+    offsets
 }
 
 impl Plan {
@@ -89,10 +95,7 @@ impl Plan {
 }
 
 fn row(facts: &Facts, logical: &Logical) -> Row {
-    let functions = logical.functions.iter().flat_map(|&name| {
-        [Mechanism::Fentry, Mechanism::Kprobe]
-            .map(|mechanism| function_candidate(facts, logical, name, mechanism))
-    });
+    let functions = function_candidates(facts, logical.functions, logical.needs());
     let tracepoints =
         logical.tracepoints.iter().map(|tracepoint| tracepoint_candidate(facts, tracepoint));
     Row {
@@ -102,13 +105,25 @@ fn row(facts: &Facts, logical: &Logical) -> Row {
     }
 }
 
+/// Each function by each mechanism, the best first.
+pub(super) fn function_candidates(
+    facts: &Facts,
+    functions: &'static [&'static str],
+    needs: Needs,
+) -> impl Iterator<Item = Candidate> {
+    functions.iter().flat_map(move |&name| {
+        [Mechanism::Fentry, Mechanism::Kprobe]
+            .map(|mechanism| function_candidate(facts, &needs, name, mechanism))
+    })
+}
+
 fn function_candidate(
     facts: &Facts,
-    logical: &Logical,
+    needs: &Needs,
     name: &'static str,
     mechanism: Mechanism,
 ) -> Candidate {
-    let judged = judge_function(facts, logical, name, mechanism);
+    let judged = judge_function(facts, needs, name, mechanism);
     Candidate {
         mechanism,
         targets: vec![name],
@@ -120,7 +135,7 @@ fn function_candidate(
 
 fn judge_function(
     facts: &Facts,
-    logical: &Logical,
+    needs: &Needs,
     name: &str,
     mechanism: Mechanism,
 ) -> Result<Arguments, Reason> {
@@ -134,7 +149,7 @@ fn judge_function(
     if facts.functions.contains_key(&format!("{name}{PART}")) {
         return Err(Reason::Bypassed);
     }
-    let (required, offsets) = needs(logical, prototype);
+    let (required, offsets) = in_this_version(needs, prototype);
     for member in offsets {
         if offset(facts, member).is_none() {
             let member = format!("{}.{}", member.structure, member.members[0]);
@@ -146,19 +161,18 @@ fn judge_function(
         returns: u8::from(prototype.returns),
         ..Arguments::NONE
     };
-    if logical.needs_result && !prototype.returns {
+    if needs.result && !prototype.returns {
         return Err(Reason::NoResult);
     }
     for &role in required {
-        let position =
-            position(prototype, role, logical.address).ok_or(Reason::no_argument(role))?;
+        let position = position(prototype, role, needs.address).ok_or(Reason::no_argument(role))?;
         if mechanism == Mechanism::Kprobe && !in_register(&prototype.parameters, position) {
             return Err(Reason::NotInRegister { role: role.name() });
         }
         *slot(&mut arguments, role) = byte(position);
     }
-    for &role in logical.optional {
-        if let Some(position) = position(prototype, role, logical.address)
+    for &role in needs.optional {
+        if let Some(position) = position(prototype, role, needs.address)
             && (mechanism == Mechanism::Fentry || in_register(&prototype.parameters, position))
         {
             *slot(&mut arguments, role) = byte(position);
@@ -168,15 +182,15 @@ fn judge_function(
 }
 
 /// The arguments and the offsets that the probe needs in this version.
-fn needs(
-    logical: &Logical,
+fn in_this_version(
+    needs: &Needs,
     prototype: &Prototype,
-) -> (&'static [Role], impl Iterator<Item = &'static Member>) {
-    let packed = logical.packed.filter(|packed| {
+) -> (&'static [Role], impl Iterator<Item = &'static Member> + use<>) {
+    let packed = needs.packed.filter(|packed| {
         packed.required.iter().all(|&role| position(prototype, role, &[]).is_some())
     });
-    let required = packed.map_or(logical.required, |packed| packed.required);
-    (required, logical.offsets.iter().chain(packed.map_or(&[][..], |packed| packed.offsets)))
+    let required = packed.map_or(needs.required, |packed| packed.required);
+    (required, needs.offsets.iter().chain(packed.map_or(&[][..], |packed| packed.offsets)))
 }
 
 fn tracepoint_candidate(facts: &Facts, tracepoint: &Tracepoint) -> Candidate {
@@ -280,8 +294,10 @@ fn slot(arguments: &mut Arguments, role: Role) -> &mut u8 {
         Role::Freeze => &mut arguments.freeze,
         Role::Order => &mut arguments.order,
         Role::Status => &mut arguments.status,
-        Role::Len => &mut arguments.len,
-        Role::NewAddress | Role::Insert | Role::OtherPage | Role::Argument => &mut arguments.other,
+        Role::Len | Role::Pages => &mut arguments.len,
+        Role::NewAddress | Role::Insert | Role::OtherPage | Role::Argument | Role::Mask => {
+            &mut arguments.other
+        }
         Role::Control | Role::Prepare | Role::Folio | Role::Page | Role::File => {
             &mut arguments.object
         }

@@ -9,6 +9,7 @@ pub mod cure;
 pub mod decide;
 pub mod reason;
 pub mod report;
+pub mod walks;
 
 pub use decide::{Candidate, Plan, Row, plan};
 pub use reason::Reason;

@@ -1,7 +1,8 @@
 //! What came of a plan: which candidate of each logical probe is attached, and why not another one.
 
 use probe_common::probe::{PROBES, Probe};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Plan, Reason};
 use crate::{event::probe_name, kernel::facts::Mechanism};
@@ -16,7 +17,7 @@ pub struct Report {
 }
 
 /// How much works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every probe is attached to its function.
@@ -52,14 +53,16 @@ impl Outcome {
     /// this kernel" for one name says little when another name was refused.
     #[must_use]
     pub fn why_not(&self) -> Option<(&Candidate, &Reason)> {
-        if self.attached.is_some() {
-            return None;
-        }
-        self.candidates
-            .iter()
-            .filter_map(|candidate| Some((candidate, candidate.rejected.as_ref()?)))
-            .min_by_key(|(_, reason)| distance(reason))
+        if self.attached.is_some() { None } else { nearest(&self.candidates) }
     }
+}
+
+/// Of the candidates that cannot be used, the one that comes nearest to success, and its reason.
+pub(super) fn nearest(candidates: &[Candidate]) -> Option<(&Candidate, &Reason)> {
+    candidates
+        .iter()
+        .filter_map(|candidate| Some((candidate, candidate.rejected.as_ref()?)))
+        .min_by_key(|(_, reason)| distance(reason))
 }
 
 /// How far from success a candidate with this reason was.
@@ -121,4 +124,19 @@ impl Report {
     pub fn outcome(&self, probe: Probe) -> Option<&Outcome> {
         self.probes.iter().find(|outcome| outcome.probe == probe)
     }
+
+    /// Whether the operations that change leaves are events here.
+    #[must_use]
+    pub fn tells_of_changes(&self) -> bool {
+        tells_of_changes(|probe| {
+            let chosen = self.outcome(probe).and_then(Outcome::chosen);
+            chosen.is_some_and(|chosen| chosen.mechanism != Mechanism::Tracepoint)
+        })
+    }
+}
+
+/// Whether the operations that change leaves are events, from which probes are attached to functions: without
+/// them a map would be wrong for long.
+pub fn tells_of_changes(is_by_function: impl Fn(Probe) -> bool) -> bool {
+    [Probe::MmFault, Probe::Zap, Probe::VmaMap].into_iter().all(is_by_function)
 }

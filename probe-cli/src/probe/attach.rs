@@ -11,17 +11,20 @@ use aya::{
 use probe_common::{
     config::{Config, SLOTS},
     probe::{Family, PROBES, Probe},
+    record::COMM_LEN,
+    site::Sites,
 };
 
 use super::{
     ProbeError,
     error::brief_program_error,
+    functions::functions,
     instructions::Instructions,
     misses::misses,
     object::{self, Sizes},
 };
 use crate::{
-    kernel::facts::{Cast, Mechanism},
+    kernel::facts::{Facts, Mechanism},
     plan::{Candidate, Plan, Reason, Report, report::Outcome},
 };
 
@@ -32,8 +35,10 @@ pub struct Settings {
     pub families: Vec<Family>,
     /// Probes whose operations come as events; all are counted.
     pub stream: Vec<Probe>,
-    /// Only operations on these thread groups; empty: on all.
+    /// Only operations on these thread groups; empty: on all, unless others are to be found.
     pub targets: Vec<u32>,
+    /// And on those that come later.
+    pub later: Later,
     /// Keep statistics by process.
     pub statistics: bool,
     /// Events have the stacks of the thread.
@@ -44,15 +49,35 @@ pub struct Settings {
     pub log_level: u8,
 }
 
+/// Which processes are wanted that are not there yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Later {
+    /// The children of those that are wanted, from their first instruction.
+    pub children: bool,
+    /// Those that begin a program of this name, padded with zeroes.
+    pub name: Option<[u8; COMM_LEN]>,
+}
+
+impl Later {
+    /// Whether there can be any.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 impl Settings {
     /// The thread group, where there is one only.
     pub(super) fn only_target(&self) -> Option<u32> {
         match self.targets[..] {
-            [target] => Some(target),
+            [target] if !self.later.is_some() => Some(target),
             _ => None,
         }
     }
 }
+
+/// The most thread groups that can be wanted at once, where others come later.
+const MOST_TARGETS: u32 = 1 << 16;
 
 /// The part of the ring buffer that may fill before the reader is woken.
 const HURRY: u32 = 8;
@@ -69,6 +94,7 @@ impl Default for Settings {
             families: Family::ALL.to_vec(),
             stream: Probe::ALL.to_vec(),
             targets: Vec::new(),
+            later: Later::default(),
             statistics: false,
             stacks: false,
             ring_bytes: RING_BYTES,
@@ -96,17 +122,13 @@ type Choice = [Option<usize>; PROBES];
 /// thought possible.
 pub(super) fn attach(
     mut plan: Plan,
-    cast: Option<Cast>,
+    facts: &Facts,
     settings: &Settings,
 ) -> Result<Attached, ProbeError> {
     plan.retain(|probe| settings.families.contains(&probe.family()));
-    // Kernels before 5.11 account maps to this limit. Without the right to raise it they say so.
-    let _ = rustix::process::setrlimit(
-        rustix::process::Resource::Memlock,
-        rustix::process::Rlimit { current: None, maximum: None },
-    );
-    let btf = Btf::from_sys_fs().ok();
-    let instructions = Instructions::tried(cast);
+    lift_limit();
+    let btf = functions(facts).ok();
+    let instructions = Instructions::that_work(facts);
     loop {
         let choice = choose(&plan);
         let mut ebpf = load(&plan, &choice, settings, instructions)?;
@@ -114,17 +136,27 @@ pub(super) fn attach(
         for row in &mut plan.rows {
             let Some(number) = choice[row.probe.index()] else { continue };
             let candidate = &mut row.candidates[number];
-            if let Err(reason) = attach_candidate(&mut ebpf, btf.as_ref(), row.probe, candidate) {
+            let name = row.probe.name();
+            if let Err(reason) = attach_candidate(&mut ebpf, btf.as_ref(), name, candidate) {
                 log::debug!("{} on {}: {reason}", row.probe.name(), candidate.targets.join(", "));
                 candidate.rejected = Some(reason);
                 refused = true;
             }
         }
         if !refused {
+            attach_later(&mut ebpf, &settings.later)?;
             let report = Report::new(plan, choice);
             return Ok(Attached { ebpf, report, choice, missed: [0; PROBES] });
         }
     }
+}
+
+/// Kernels before 5.11 account maps to the limit on locked memory. Without the right to raise it they say so.
+pub(super) fn lift_limit() {
+    let _ = rustix::process::setrlimit(
+        rustix::process::Resource::Memlock,
+        rustix::process::Rlimit { current: None, maximum: None },
+    );
 }
 
 /// The best candidate of each probe that nothing speaks against.
@@ -145,12 +177,13 @@ fn load(
 ) -> Result<Ebpf, ProbeError> {
     let mut config = Config {
         stream: settings.stream.iter().fold(0, |set, probe| set | probe.bit()),
-        filter: u8::from(!settings.targets.is_empty()),
+        filter: u8::from(!settings.targets.is_empty() || settings.later.is_some()),
         statistics: u8::from(settings.statistics),
         stacks: u8::from(settings.stacks),
         page_head: plan.page_head.unwrap_or(probe_common::config::NONE8),
         target: settings.only_target().unwrap_or(0),
         hurry: settings.ring_bytes / HURRY,
+        name: settings.later.name.map_or([0; 2], words),
         offsets: plan.offsets,
         ..Config::NONE
     };
@@ -161,29 +194,66 @@ fn load(
     }
     let sizes = Sizes {
         ring: settings.ring_bytes,
-        targets: u32::try_from(settings.targets.len()).unwrap_or(u32::MAX).max(1),
+        targets: if settings.later.is_some() {
+            MOST_TARGETS
+        } else {
+            targets_size(&settings.targets)
+        },
         slots: SLOTS,
         operations: 16384,
         processes: if settings.statistics && settings.only_target().is_none() { 16384 } else { 1 },
+        ..Sizes::SMALLEST
     };
-    let mut ebpf = object::load(&config, sizes, settings.log_level, instructions)?;
-    let map_error = |action| move |error| ProbeError::Map { action, map: "TARGETS", error };
-    if let Some(map) = ebpf.map_mut("TARGETS") {
-        let mut targets = HashMap::<_, u32, u8>::try_from(map).map_err(map_error("open"))?;
-        for target in &settings.targets {
-            targets.insert(target, 1, 0).map_err(map_error("fill"))?;
-        }
-    }
+    let mut ebpf = object::load(&config, &Sites::NONE, sizes, settings.log_level, instructions)?;
+    fill_targets(&mut ebpf, &settings.targets)?;
     Ok(ebpf)
 }
 
-fn attach_candidate(
+/// The size of the map of thread groups.
+pub(super) fn targets_size(targets: &[u32]) -> u32 {
+    u32::try_from(targets.len()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Tells the programs which thread groups are wanted.
+pub(super) fn fill_targets(ebpf: &mut Ebpf, wanted: &[u32]) -> Result<(), ProbeError> {
+    let map_error = |action| move |error| ProbeError::Map { action, map: "TARGETS", error };
+    if let Some(map) = ebpf.map_mut("TARGETS") {
+        let mut targets = HashMap::<_, u32, u8>::try_from(map).map_err(map_error("open"))?;
+        for target in wanted {
+            targets.insert(target, 1, 0).map_err(map_error("fill"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A name as the programs compare it.
+fn words(name: [u8; COMM_LEN]) -> [u64; 2] {
+    let (first, last) = name.split_at(8);
+    [first, last].map(|half| half.try_into().map_or(0, u64::from_ne_bytes))
+}
+
+/// Lets processes be found that come later.
+fn attach_later(ebpf: &mut Ebpf, later: &Later) -> Result<(), ProbeError> {
+    let wanted = [
+        (later.children, "follow_fork", "sched_process_fork"),
+        (later.name.is_some(), "follow_exec", "sched_process_exec"),
+    ];
+    for (_, name, at) in wanted.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
+        let tracepoint: &mut RawTracePoint = program(ebpf, name).map_err(ProbeError::Follow)?;
+        loaded(tracepoint.load())
+            .and_then(|()| attached(tracepoint.attach(at)))
+            .map_err(ProbeError::Follow)?;
+    }
+    Ok(())
+}
+
+/// Loads and attaches the programs whose names begin with `name`.
+pub(super) fn attach_candidate(
     ebpf: &mut Ebpf,
     btf: Option<&Btf>,
-    probe: Probe,
+    name: &str,
     candidate: &Candidate,
 ) -> Result<(), Reason> {
-    let name = probe.name();
     let function = candidate.targets[0];
     match candidate.mechanism {
         // The exit first: an operation whose entry is seen is then always seen to its end.
@@ -250,14 +320,7 @@ impl Attached {
     fn names(&self, side: Side) -> Vec<(Probe, String)> {
         let chosen = |outcome: &Outcome| {
             let number = self.choice[outcome.probe.index()]?;
-            let kind = match (outcome.candidates[number].mechanism, side) {
-                (Mechanism::Fentry, Side::Entry) => "fentry",
-                (Mechanism::Fentry, Side::Exit) => "fexit",
-                (Mechanism::Kprobe, Side::Entry) => "kprobe",
-                (Mechanism::Kprobe, Side::Exit) => "kretprobe",
-                (Mechanism::Tracepoint, Side::Entry) => "tracepoint",
-                (Mechanism::Tracepoint, Side::Exit) => return None,
-            };
+            let kind = kind(outcome.candidates[number].mechanism, side)?;
             Some((outcome.probe, format!("{}_{kind}", outcome.probe.name())))
         };
         self.report.probes.iter().filter_map(chosen).collect()
@@ -274,7 +337,19 @@ impl Attached {
     }
 }
 
-fn program_misses(program: &Program) -> u64 {
+/// What the name of a program ends with; `None` when there is none.
+pub(super) fn kind(mechanism: Mechanism, side: Side) -> Option<&'static str> {
+    Some(match (mechanism, side) {
+        (Mechanism::Fentry, Side::Entry) => "fentry",
+        (Mechanism::Fentry, Side::Exit) => "fexit",
+        (Mechanism::Kprobe, Side::Entry) => "kprobe",
+        (Mechanism::Kprobe, Side::Exit) => "kretprobe",
+        (Mechanism::Tracepoint, Side::Entry) => "tracepoint",
+        (Mechanism::Tracepoint, Side::Exit) => return None,
+    })
+}
+
+pub(super) fn program_misses(program: &Program) -> u64 {
     let fd = match program {
         Program::FEntry(program) => program.fd(),
         Program::FExit(program) => program.fd(),
@@ -287,7 +362,7 @@ fn program_misses(program: &Program) -> u64 {
 }
 
 /// Detaches a program. What cannot be unloaded goes when this process ends.
-fn unload(program: &mut Program) {
+pub(super) fn unload(program: &mut Program) {
     let unloaded = match program {
         Program::FEntry(program) => program.unload(),
         Program::FExit(program) => program.unload(),

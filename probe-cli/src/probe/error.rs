@@ -5,6 +5,8 @@ use std::io;
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use thiserror::Error;
 
+use crate::plan::Reason;
+
 /// What went wrong between this program and the kernel.
 #[derive(Debug, Error)]
 pub enum ProbeError {
@@ -21,6 +23,9 @@ pub enum ProbeError {
         /// The kernel's answer.
         error: MapError,
     },
+    /// Processes that come later cannot be found.
+    #[error("cannot follow new processes: {0}; ask for processes by -p alone")]
+    Follow(Reason),
     /// There are no names for stacks.
     #[error("cannot read {KALLSYMS}: {0}", KALLSYMS = crate::kernel::symbols::KALLSYMS)]
     Functions(#[source] io::Error),

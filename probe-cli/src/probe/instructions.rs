@@ -2,11 +2,7 @@
 //!
 //! An instruction has its code, its registers, an offset of 16 bits and a number of 32 (include/uapi/linux/bpf.h).
 
-use aya::programs::RawTracePoint;
-use probe_common::config::Config;
-
-use super::object::{self, Sizes};
-use crate::kernel::facts::Cast;
+use crate::kernel::facts::{Cast, Facts};
 
 type Instruction = [u8; 8];
 
@@ -31,12 +27,16 @@ pub(super) struct Instructions {
 }
 
 impl Instructions {
-    /// Those that the kernel takes, found out by trying.
-    pub(super) fn tried(cast: Option<Cast>) -> Self {
-        let all = Self { cast, exchange: true };
+    /// All that are worth trying on a kernel.
+    pub(super) const fn worth_trying(facts: &Facts) -> Self {
+        Self { cast: facts.cast, exchange: true }
+    }
+
+    /// Those that the kernel takes, as trying has found out.
+    pub(super) fn that_work(facts: &Facts) -> Self {
         Self {
-            cast: all.cast.filter(|_| takes(all, "trial_cast")),
-            exchange: takes(all, "trial_exchange"),
+            cast: facts.cast.filter(|_| facts.mechanisms.cast.works()),
+            exchange: facts.mechanisms.exchange.works(),
         }
     }
 
@@ -58,20 +58,6 @@ impl Instructions {
             }
         }
         Some(object)
-    }
-}
-
-fn takes(instructions: Instructions, name: &str) -> bool {
-    let ebpf = object::load(&Config::NONE, Sizes::SMALLEST, 0, instructions);
-    let Ok(mut ebpf) = ebpf else { return false };
-    let program = ebpf.program_mut(name).and_then(|program| program.try_into().ok());
-    match program.map(RawTracePoint::load) {
-        Some(Ok(())) => true,
-        Some(Err(error)) => {
-            log::debug!("{name}: {error}");
-            false
-        }
-        None => false,
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     attach::{Attached, Side, attach},
     decode::Decoder,
     stacks::Namer,
+    targets::Targets,
 };
 use crate::{
     clock,
@@ -54,6 +55,8 @@ pub struct Live {
     names: HashMap<u32, String>,
     /// Processes in the statistics that have ended.
     gone: HashSet<u32>,
+    /// Where processes come later.
+    targets: Option<Targets>,
     /// The only process that is looked at, until it has ended: its statistics are the counters.
     only: Option<u32>,
 }
@@ -71,6 +74,14 @@ pub struct Ended {
     pub stacks_lost: Option<u64>,
 }
 
+impl Ended {
+    /// Records that were lost, over all probes.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum()
+    }
+}
+
 impl Live {
     /// Loads and attaches what the plan says.
     ///
@@ -82,7 +93,7 @@ impl Live {
         plan: Plan,
         settings: &Settings,
     ) -> Result<Self, ProbeError> {
-        let mut attached = attach(plan, facts.cast, settings)?;
+        let mut attached = attach(plan, facts, settings)?;
         let ebpf = &mut attached.ebpf;
         let logger = if settings.log_level == 0 { None } else { EbpfLogger::init(ebpf).ok() };
         let ring = RingBuf::try_from(take(ebpf, "EVENTS")?).map_err(opening("EVENTS"))?;
@@ -92,6 +103,7 @@ impl Live {
             PerCpuHashMap::try_from(take(ebpf, "PROCESSES")?).map_err(opening("PROCESSES"))?;
         let left_out = PerCpuArray::try_from(take(ebpf, "PROCESSES_LEFT_OUT")?)
             .map_err(opening("PROCESSES_LEFT_OUT"))?;
+        let targets = settings.later.is_some().then(|| targets(ebpf)).transpose()?;
         let stacks = settings.stacks.then(Namer::new).transpose()?;
         Ok(Self {
             attached,
@@ -105,6 +117,7 @@ impl Live {
             unreadable: 0,
             names: HashMap::new(),
             gone: HashSet::new(),
+            targets,
             only: settings.only_target().filter(|_| settings.statistics),
         })
     }
@@ -113,6 +126,11 @@ impl Live {
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.attached.report
+    }
+
+    /// The thread groups that are wanted, where they come and go ([`Settings::later`]).
+    pub const fn targets(&mut self) -> Option<&mut Targets> {
+        self.targets.as_mut()
     }
 
     /// Waits for records, until there are some or the time is over, and hands out the events; at
@@ -254,8 +272,7 @@ impl Live {
     /// # Errors
     /// When a map cannot be read.
     pub fn lost(&self) -> Result<u64, ProbeError> {
-        let counters = self.counters()?;
-        Ok(counters.iter().map(|counters| counters.lost_ring + counters.lost_state).sum())
+        self.so_far().map(|ended| ended.lost())
     }
 
     /// Calls that the kernel did not show until now, over all probes; see [`Sample::missed`].
@@ -299,6 +316,14 @@ impl Live {
         if let Some(logger) = &mut self.logger {
             logger.flush();
         }
+        self.so_far()
+    }
+
+    /// What [`Self::finish`] would say if nothing more came.
+    ///
+    /// # Errors
+    /// When a map cannot be read.
+    pub fn so_far(&self) -> Result<Ended, ProbeError> {
         Ok(Ended {
             counters: self.counters()?,
             unreadable: self.unreadable,
@@ -308,13 +333,20 @@ impl Live {
     }
 }
 
+fn targets(ebpf: &mut aya::Ebpf) -> Result<Targets, ProbeError> {
+    let left_out = PerCpuArray::try_from(take(ebpf, "TARGETS_LEFT_OUT")?);
+    let map = aya::maps::HashMap::try_from(take(ebpf, "TARGETS")?).map_err(opening("TARGETS"))?;
+    Ok(Targets::new(map, left_out.map_err(opening("TARGETS_LEFT_OUT"))?))
+}
+
 /// The escaped name of a running process; a thread may have changed it since the last look.
-fn current_comm(pid: u32) -> Option<String> {
+#[must_use]
+pub fn current_comm(pid: u32) -> Option<String> {
     let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(escape(comm.strip_suffix(b"\n").unwrap_or(&comm)))
 }
 
-fn take(ebpf: &mut aya::Ebpf, name: &'static str) -> Result<Map, ProbeError> {
+pub(super) fn take(ebpf: &mut aya::Ebpf, name: &'static str) -> Result<Map, ProbeError> {
     ebpf.take_map(name).ok_or(ProbeError::Map {
         action: "find",
         map: name,
@@ -322,10 +354,10 @@ fn take(ebpf: &mut aya::Ebpf, name: &'static str) -> Result<Map, ProbeError> {
     })
 }
 
-fn opening(map: &'static str) -> impl Fn(MapError) -> ProbeError {
+pub(super) fn opening(map: &'static str) -> impl Fn(MapError) -> ProbeError {
     move |error| ProbeError::Map { action: "open", map, error }
 }
 
-fn reading(map: &'static str) -> impl Fn(MapError) -> ProbeError {
+pub(super) fn reading(map: &'static str) -> impl Fn(MapError) -> ProbeError {
     move |error| ProbeError::Map { action: "read", map, error }
 }

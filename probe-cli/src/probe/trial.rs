@@ -1,13 +1,14 @@
-//! Finds out which kinds of program this kernel takes, by attaching one that does nothing.
+//! Finds out which kinds of program and which instructions this kernel takes, by programs that do nothing.
 
 use aya::{
-    Btf, Ebpf,
+    Ebpf,
     programs::{FEntry, KProbe, ProgramError, RawTracePoint},
 };
-use probe_common::config::Config;
+use probe_common::{config::Config, site::Sites};
 
 use super::{
     error::brief_program_error,
+    functions::functions,
     instructions::Instructions,
     object::{self, Sizes},
 };
@@ -19,17 +20,26 @@ use crate::{
 /// A tracepoint of every kernel that fires rarely (`include/trace/events/task.h`).
 const TRIAL_TRACEPOINT: &str = "task_newtask";
 
-/// Tries each kind of program once.
+/// Tries each kind of program once, and each instruction that only some kernels have. One object serves all, for reading it is
+/// most of the work.
 #[must_use]
 pub fn mechanisms(facts: &Facts) -> Mechanisms {
-    let mut ebpf = match object::load(&Config::NONE, Sizes::SMALLEST, 0, Instructions::default()) {
+    let mut ebpf = match object::load(
+        &Config::NONE,
+        &Sites::NONE,
+        Sizes::SMALLEST,
+        0,
+        Instructions::worth_trying(facts),
+    ) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let refused = Trial::Refused(super::ProbeError::Load(error).to_string());
             return Mechanisms {
                 fentry: refused.clone(),
                 kprobe: refused.clone(),
-                raw_tracepoint: refused,
+                raw_tracepoint: refused.clone(),
+                cast: refused.clone(),
+                exchange: refused,
             };
         }
     };
@@ -40,9 +50,11 @@ pub fn mechanisms(facts: &Facts) -> Mechanisms {
         "handle_mm_fault"
     };
     Mechanisms {
-        fentry: result(try_fentry(&mut ebpf, function)),
+        fentry: result(try_fentry(&mut ebpf, function, facts)),
         kprobe: result(try_kprobe(&mut ebpf, function)),
         raw_tracepoint: result(try_tracepoint(&mut ebpf)),
+        cast: result(facts.cast.and_then(|_| try_load(&mut ebpf, "trial_cast"))),
+        exchange: result(try_load(&mut ebpf, "trial_exchange")),
     }
 }
 
@@ -54,9 +66,9 @@ fn result(outcome: Option<Result<(), ProgramError>>) -> Trial {
     }
 }
 
-fn try_fentry(ebpf: &mut Ebpf, function: &str) -> Option<Result<(), ProgramError>> {
+fn try_fentry(ebpf: &mut Ebpf, function: &str, facts: &Facts) -> Option<Result<(), ProgramError>> {
     let program: &mut FEntry = ebpf.program_mut("trial_fentry")?.try_into().ok()?;
-    let btf = match Btf::from_sys_fs() {
+    let btf = match functions(facts) {
         Ok(btf) => btf,
         Err(error) => return Some(Err(error.into())),
     };
@@ -66,6 +78,11 @@ fn try_fentry(ebpf: &mut Ebpf, function: &str) -> Option<Result<(), ProgramError
 fn try_kprobe(ebpf: &mut Ebpf, function: &str) -> Option<Result<(), ProgramError>> {
     let program: &mut KProbe = ebpf.program_mut("trial_kprobe")?.try_into().ok()?;
     Some(program.load().and_then(|()| program.attach(function, 0)).map(drop))
+}
+
+fn try_load(ebpf: &mut Ebpf, name: &str) -> Option<Result<(), ProgramError>> {
+    let program: &mut RawTracePoint = ebpf.program_mut(name)?.try_into().ok()?;
+    Some(program.load())
 }
 
 fn try_tracepoint(ebpf: &mut Ebpf) -> Option<Result<(), ProgramError>> {

@@ -1,15 +1,31 @@
 //! Reads a trace, line by line.
 
 use std::{
-    borrow::Cow,
-    io::{self, BufRead, Read as _},
+    collections::BTreeMap,
+    io::{self, BufRead},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use thiserror::Error;
 
-use super::format::{FORMAT, Note};
-use crate::{event::Event, input::Input, track::reading::Reading};
+use super::{
+    check,
+    decode::{Fields, Text},
+    fixups,
+    footer::Footer,
+    format::{FORMAT, LONGEST, LONGEST_OTHER},
+    header::Header,
+    lines::Lines,
+    quick,
+    summary::Summary,
+};
+use crate::{
+    escape::harmless,
+    input::{Input, Note},
+    sample::Sample,
+    track::reading::Reading,
+};
 
 /// Why a trace cannot be read.
 #[derive(Debug, Error)]
@@ -26,14 +42,17 @@ pub enum ReadError {
         error: serde_json::Error,
     },
     /// A line is longer than any that is written.
-    #[error("line {line} of the trace is longer than {LONGEST} bytes: it is no trace")]
+    #[error("line {line} of the trace is longer than {} MiB: it is no trace", LONGEST >> 20)]
     Long {
         /// Counts from 1.
         line: u64,
     },
     /// The file does not begin with a header.
-    #[error("it is no trace: the first line is no header")]
+    #[error("it is no trace: the first line is no header; `walkprobe trace` records one")]
     NoHeader,
+    /// The header is not complete.
+    #[error("the header of the trace is damaged: {0}")]
+    Header(serde_json::Error),
     /// A later version of this tool wrote it.
     #[error(
         "the trace has format {0}, and this version reads up to {FORMAT}: use a later walkprobe"
@@ -41,31 +60,60 @@ pub enum ReadError {
     Later(u32),
 }
 
-/// The longest line: a reading of a very large and fragmented process.
-const LONGEST: u64 = 1 << 30;
-
-/// What begins every line that is no event.
+/// What is known of a line before all of it is understood.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
-    kind: Cow<'a, str>,
+    kind: Text<'a>,
     format: Option<u32>,
-    clock: Option<Clock>,
 }
 
-#[derive(Deserialize)]
-struct Clock {
-    start: u64,
-}
+/// The kinds of lines that are no events.
+const OTHERS: [&str; 8] =
+    ["header", "footer", "reading", "summary", "lost", "gone", "unread", "left"];
+
+/// The most kinds of lines that are told apart in what was left out.
+const KINDS: usize = 64;
 
 /// Reads the inputs of a session from a trace.
 pub struct Reader<R> {
-    lines: R,
-    line: u64,
-    text: Vec<u8>,
-    start: u64,
-    has_footer: bool,
-    unknown: u64,
+    lines: Lines<R>,
+    header: Header,
+    footer: Option<Footer>,
+    left_out: LeftOut,
+}
+
+/// Lines that this version can make nothing of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lines of a kind, or with a value, that a later version has; by kind, escaped.
+    pub unknown: BTreeMap<String, u64>,
+    /// Lines that say what cannot be, such as a range that ends before it begins.
+    pub impossible: u64,
+    /// The number of the first of them; the header is line 1.
+    pub first_impossible: Option<u64>,
+}
+
+impl LeftOut {
+    /// How many lines.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.unknown.values().sum::<u64>() + self.impossible
+    }
+
+    fn cannot_be(&mut self, line: u64) {
+        self.impossible += 1;
+        self.first_impossible.get_or_insert(line);
+    }
+
+    fn add(&mut self, kind: &str) {
+        let mut kind = kind.chars().take(64).collect::<String>();
+        harmless(&mut kind);
+        if self.unknown.len() >= KINDS && !self.unknown.contains_key(&kind) {
+            "others".clone_into(&mut kind);
+        }
+        *self.unknown.entry(kind).or_default() += 1;
+    }
 }
 
 impl<R: BufRead> Reader<R> {
@@ -73,40 +121,73 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// When it is no trace, or one of a later format.
-    pub fn new(lines: R) -> Result<Self, ReadError> {
-        let mut reader =
-            Self { lines, line: 0, text: Vec::new(), start: 0, has_footer: false, unknown: 0 };
-        if !reader.fill()? {
-            return Err(ReadError::NoHeader);
-        }
-        let head: Head<'_> =
-            serde_json::from_slice(&reader.text).map_err(|_| ReadError::NoHeader)?;
-        match head.format {
-            Some(format) if head.kind == "header" && format <= FORMAT => {}
-            Some(format) if head.kind == "header" => return Err(ReadError::Later(format)),
+    pub fn new(from: R) -> Result<Self, ReadError> {
+        let mut lines = Lines::new(from);
+        let line = lines.next()?.ok_or(ReadError::NoHeader)?;
+        let head: Head<'_> = serde_json::from_slice(line).map_err(|_| ReadError::NoHeader)?;
+        let format = match head.format {
+            Some(format) if head.kind.0 == "header" => format,
             _ => return Err(ReadError::NoHeader),
+        };
+        if format > FORMAT {
+            return Err(ReadError::Later(format));
         }
-        let start = head.clock.map_or(0, |clock| clock.start);
-        reader.start = start;
-        Ok(reader)
+        let mut header: Header = repaired(format, "header", line).map_err(ReadError::Header)?;
+        header.texts().for_each(harmless);
+        Ok(Self { lines, header, footer: None, left_out: LeftOut::default() })
+    }
+
+    /// Where and how the trace was made.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
     }
 
     /// When the trace began, in ns of `CLOCK_MONOTONIC`.
     #[must_use]
     pub const fn start(&self) -> u64 {
-        self.start
+        self.header.clock.start
     }
 
-    /// Whether the footer has been read: without it the trace was cut.
+    /// The footer, when it has been read: without it the trace was cut.
     #[must_use]
-    pub const fn has_footer(&self) -> bool {
-        self.has_footer
+    pub const fn footer(&self) -> Option<&Footer> {
+        self.footer.as_ref()
     }
 
-    /// Lines of a kind that this version does not know.
+    /// Lines that this version could make nothing of, until now.
     #[must_use]
-    pub const fn unknown(&self) -> u64 {
-        self.unknown
+    pub const fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    /// Bytes that were read until now, as they are when nothing is compressed.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.lines.bytes()
+    }
+
+    /// What should be said about a trace that has been read to its end; nothing about a whole one.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if self.footer.is_none() {
+            let line = if self.lines.is_cut() { ", in the middle of a line" } else { "" };
+            complaints.push(format!("the trace was cut: it ends before its footer{line}"));
+        }
+        let unknown = self.left_out.unknown.values().sum::<u64>();
+        if unknown > 0 {
+            complaints.push(format!(
+                "{unknown} lines are of a later format and were left out: a later walkprobe reads them"
+            ));
+        }
+        if let Some(first) = self.left_out.first_impossible {
+            let number = self.left_out.impossible;
+            complaints.push(format!(
+                "{number} lines say what cannot be, and were left out; the first is line {first}"
+            ));
+        }
+        complaints
     }
 
     /// The next input; `None` at the end.
@@ -114,91 +195,101 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// When a line is damaged. A last line without an end is that of a trace that was cut, and no error.
     pub fn next_input(&mut self) -> Result<Option<Input>, ReadError> {
-        while self.fill()? {
-            let line = self.line;
-            let damaged = |error| ReadError::Line { line, error };
-            let head: Head<'_> = serde_json::from_slice(&self.text).map_err(damaged)?;
-            let input = match head.kind.as_ref() {
-                "header" => continue,
-                "footer" => {
-                    self.has_footer = true;
+        let format = self.header.format;
+        while let Some(line) = self.lines.next()? {
+            let is_long = line.len() > LONGEST_OTHER;
+            let mut fields = Fields::default();
+            let read = match quick::fill(&mut fields, line) {
+                Some(()) => Ok(()),
+                None => serde_json::from_slice(line).map(|read| fields = read),
+            };
+            let kind = match read {
+                Ok(()) if !OTHERS.contains(&&*fields.kind.0) => {
+                    match fields.event() {
+                        Ok(event) if !is_long && check::event(&event) => {
+                            return Ok(Some(event.into()));
+                        }
+                        Ok(_) => self.left_out.cannot_be(self.lines.number()),
+                        Err(_) => self.left_out.add(&fields.kind.0),
+                    }
                     continue;
                 }
-                "reading" => {
-                    let reading: Reading = serde_json::from_slice(&self.text).map_err(damaged)?;
-                    reading.into()
-                }
-                "lost" | "gone" => match serde_json::from_slice(&self.text).map_err(damaged)? {
-                    Note::Lost { time, number } => Input::Lost { time, number },
-                    Note::Gone { time, pid } => Input::Gone { time, pid },
-                },
-                _ => {
-                    let Ok(event) = serde_json::from_slice::<Event>(&self.text) else {
-                        self.unknown += 1;
-                        continue;
+                Ok(()) => fields.kind.0.into_owned(),
+                // It may be of a kind that has a field of one of these names and another type.
+                Err(error) => {
+                    let Ok(head) = serde_json::from_slice::<Head<'_>>(line) else {
+                        return Err(ReadError::Line { line: self.lines.number(), error });
                     };
-                    event.into()
+                    head.kind.0.into_owned()
                 }
             };
-            return Ok(Some(input));
+            let input = match &*kind {
+                "header" => continue,
+                "footer" => {
+                    let read = repaired(format, "footer", line);
+                    self.footer = Some(read.map_err(damaged(self.lines.number()))?);
+                    continue;
+                }
+                "reading" => repaired::<Reading>(format, "reading", line).map(made_harmless),
+                "summary" => repaired::<Summary>(format, "summary", line).map(summary),
+                "lost" | "gone" | "unread" | "left" => {
+                    repaired::<Note>(format, "note", line).map(note)
+                }
+                kind => {
+                    self.left_out.add(kind);
+                    continue;
+                }
+            };
+            let input = input.map_err(damaged(self.lines.number()))?;
+            let can_be = match &input {
+                Input::Reading(reading) => check::reading(reading),
+                Input::Sample(sample) => !is_long && check::sample(sample),
+                _ => !is_long,
+            };
+            if can_be {
+                return Ok(Some(input));
+            }
+            self.left_out.cannot_be(self.lines.number());
         }
         Ok(None)
     }
+}
 
-    /// Reads a line; false at the end, and for a last line that was cut.
-    fn fill(&mut self) -> Result<bool, ReadError> {
-        self.text.clear();
-        self.line += 1;
-        let length = (&mut self.lines).take(LONGEST).read_until(b'\n', &mut self.text)?;
-        if length as u64 == LONGEST {
-            return Err(ReadError::Long { line: self.line });
-        }
-        Ok(self.text.last() == Some(&b'\n'))
+fn damaged(line: u64) -> impl Fn(serde_json::Error) -> ReadError {
+    move |error| ReadError::Line { line, error }
+}
+
+/// A line as this format has it.
+fn repaired<T: DeserializeOwned>(format: u32, kind: &str, line: &[u8]) -> serde_json::Result<T> {
+    if !fixups::concern(format, kind) {
+        return serde_json::from_slice(line);
     }
+    let mut value: Value = serde_json::from_slice(line)?;
+    fixups::apply(format, kind, &mut value);
+    serde_json::from_value(value)
+}
+
+fn made_harmless(mut reading: Reading) -> Input {
+    harmless(&mut reading.comm);
+    for vma in reading.vmas.iter_mut().flatten() {
+        harmless(&mut vma.name);
+        vma.flags.iter_mut().flatten().for_each(harmless);
+    }
+    reading.into()
+}
+
+fn summary(mut summary: Summary) -> Input {
+    summary.processes.iter_mut().for_each(|process| harmless(&mut process.comm));
+    Sample::from(summary).into()
+}
+
+fn note(mut note: Note) -> Input {
+    if let Note::Unread { why, .. } = &mut note {
+        harmless(why);
+    }
+    note.into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{ReadError, Reader};
-    use crate::{input::Input, model::fixture::vma, trace::writer::Writer, track::fixture};
-
-    fn read(text: &str) -> Result<Vec<Input>, ReadError> {
-        let mut reader = Reader::new(text.as_bytes())?;
-        let mut inputs = Vec::new();
-        while let Some(input) = reader.next_input()? {
-            inputs.push(input);
-        }
-        Ok(inputs)
-    }
-
-    const HEADER: &str = "{\"kind\":\"header\",\"format\":1}\n";
-
-    #[test]
-    fn what_was_written_is_read() {
-        let inputs = [
-            Input::from(fixture::start(5, vma(0..8192), vec![])),
-            fixture::split(10, 0).into(),
-            Input::Lost { time: 20, number: 3 },
-            Input::Gone { time: 30, pid: 7 },
-        ];
-        let mut text = HEADER.to_owned();
-        for input in &inputs {
-            text.push_str(&Writer::text(input).unwrap());
-        }
-        assert_eq!(read(&text).unwrap(), inputs);
-        // Cut anywhere, what is whole is read.
-        assert_eq!(read(&text[..text.len() - 3]).unwrap(), inputs[..3]);
-    }
-
-    #[test]
-    fn what_is_no_trace_is_refused_and_what_is_unknown_is_counted() {
-        assert!(matches!(read(""), Err(ReadError::NoHeader)));
-        assert!(matches!(read("{\"kind\":\"fault\"}\n"), Err(ReadError::NoHeader)));
-        assert!(matches!(read("{\"kind\":\"header\",\"format\":2}\n"), Err(ReadError::Later(2))));
-        assert!(matches!(read(&format!("{HEADER}x\n")), Err(ReadError::Line { line: 2, .. })));
-        let text = format!("{HEADER}{{\"kind\":\"later\"}}\n");
-        let mut reader = Reader::new(text.as_bytes()).unwrap();
-        assert!(reader.next_input().unwrap().is_none());
-        assert_eq!((reader.unknown(), reader.has_footer()), (1, false));
-    }
-}
+#[path = "reader_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use probe_common::probe::Probe;
 
-use super::pieces::{Pieces, is_mapped, with_kind};
+use super::pieces::{Known, Pieces, is_mapped, with_kind};
 use crate::{
     change::{Change, Folio, UffdRequest, VmaChange},
     event::{Detail, Event, FaultOutcome, SplitInto},
@@ -56,6 +56,15 @@ pub(super) fn infer(
     }
 }
 
+/// How what an operation made is known. A collapse that succeeded, and a split that left a table, leave no choice.
+pub(super) fn source(event: &Event) -> Known {
+    match &event.detail {
+        Detail::PmdSplit { into: SplitInto::Table, freeze: false, .. }
+        | Detail::Collapse { .. } => Known::Observed,
+        _ => Known::Inferred,
+    }
+}
+
 fn fault(probe: Probe, write: bool, range: &Range<u64>, pieces: &Pieces) -> After {
     let is_empty = || {
         pieces.touched(range).all(|(_, piece)| matches!(piece.state, State::Hole | State::NoVma))
@@ -88,11 +97,16 @@ fn of_change(
 ) -> After {
     let range = &ranges[0];
     match change {
-        Change::Zap { .. }
-        | Change::Unshare { .. }
-        | Change::PudSplit { .. }
-        | Change::Vma { change: VmaChange::Map, errno: 0, .. } => {
+        Change::Zap { .. } | Change::Unshare { .. } | Change::PudSplit { .. } => {
             parts(pieces, range, without_leaf)
+        }
+        Change::Vma { change: VmaChange::Map, errno: 0, .. } => {
+            vec![(range.clone(), State::Hole)]
+        }
+        // What was a part of the VMA before has its pieces.
+        Change::Vma { change: VmaChange::Grow, errno: 0, .. } => {
+            let gaps = pieces.parts(range).into_iter().filter(|(_, piece)| piece.is_none());
+            gaps.map(|(gap, _)| (gap, State::Hole)).collect()
         }
         Change::Move { .. } => moved(ranges, pieces),
         // Of another swap space it stays; a reading tells.

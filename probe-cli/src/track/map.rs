@@ -3,14 +3,16 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
+    sync::Arc,
 };
 
 use probe_common::probe::Probe;
 use rangemap::RangeSet;
 
 use super::{
-    blame::Pending,
-    infer::infer,
+    blame::{MOST, Pending},
+    effort::Effort,
+    infer::{infer, source},
     log::{Cause, Log, Transaction},
     pieces::{Known, Piece, Pieces},
     reach::{Reach, blocks},
@@ -38,6 +40,8 @@ pub struct Tracked {
     pub(super) comm: String,
     pub(super) source: Source,
     pub(super) vmas: BTreeMap<u64, Vma>,
+    /// What the VMAs weigh.
+    pub(super) vmas_weight: usize,
     pub(super) pieces: Pieces,
     pub(super) pending: Pending,
     pub(super) log: Log,
@@ -48,7 +52,23 @@ pub struct Tracked {
     pub(super) last: (u64, RangeSet<u64>),
     pub(super) readings: u64,
     pub(super) has_ended: bool,
+    pub(super) effort: Effort,
+    /// The number of the last transaction that can be a part of a fault.
+    last_part: u64,
 }
+
+/// An operation that changes a map before it is read again.
+#[derive(Clone, Copy)]
+struct Maker {
+    /// The number of its transaction.
+    number: u64,
+    /// When it was over, in ns of `CLOCK_MONOTONIC`.
+    end: u64,
+    /// How what it made is known.
+    source: Known,
+}
+
+const PAGE: u64 = LeafSize::BASE.bytes();
 
 /// How many transactions back the parts of a fault are looked for.
 const NEAR: usize = 16;
@@ -64,6 +84,7 @@ impl Tracked {
             comm: String::new(),
             source: Source::default(),
             vmas: BTreeMap::new(),
+            vmas_weight: 0,
             pieces: Pieces::default(),
             pending: Pending::default(),
             log: Log::default(),
@@ -72,6 +93,8 @@ impl Tracked {
             last: (0, RangeSet::new()),
             readings: 0,
             has_ended: false,
+            effort: Effort::default(),
+            last_part: 0,
         }
     }
 
@@ -103,6 +126,26 @@ impl Tracked {
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// How much memory it takes, about, in pieces of some 100 bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let readings = self.last.1.len() + self.unseen.weight();
+        self.pieces.len() + self.vmas_weight + self.pending.len() + self.log.weight() + readings
+    }
+
+    /// Whether it costs more than what comes in can be worth: only a trace that was made up asks for so much.
+    #[must_use]
+    pub const fn is_too_much(&self) -> bool {
+        self.effort.is_spent()
+    }
+
+    /// Whether an operation was over before this program was seen first: it was one of another program, under the same
+    /// PID.
+    #[must_use]
+    pub fn is_of_before(&self, event: &Event) -> bool {
+        event.end() < self.begun
     }
 
     /// Its VMAs, by address.
@@ -140,6 +183,18 @@ impl Tracked {
         self.log.kept()
     }
 
+    /// The last transactions, of those after the one with this number.
+    pub fn after(&self, number: u64) -> impl Iterator<Item = &Transaction> {
+        let kept = self.log.kept();
+        kept.range(kept.partition_point(|transaction| transaction.number <= number)..)
+    }
+
+    /// The transactions after the one with this number whose effect has been read, up to the first of which it has
+    /// not: what comes later waits for that one.
+    pub fn settled_after(&self, number: u64) -> impl Iterator<Item = &Transaction> {
+        self.after(number).take_while(|transaction| transaction.settled.is_some())
+    }
+
     /// A transaction by its number, when it is one of the last.
     #[must_use]
     pub fn transaction(&self, number: u64) -> Option<&Transaction> {
@@ -167,22 +222,37 @@ impl Tracked {
     }
 
     /// Takes in an operation on this address space.
-    pub fn event(&mut self, event: &Event) {
+    pub fn event(&mut self, event: impl Into<Arc<Event>>) {
+        self.operation(&event.into());
+    }
+
+    fn operation(&mut self, event: &Arc<Event>) {
+        self.effort.gain();
         let reach = Reach::of(event);
         let ranges = match &reach {
             Reach::Nothing => return,
             Reach::Leaves { ranges, .. } => ranges.clone(),
-            Reach::Vmas(range) => [range.clone(), 0..0],
+            Reach::Vmas(range) | Reach::History(range) => [range.clone(), 0..0],
             Reach::Files | Reach::Everything | Reach::End => NOWHERE,
         };
-        if self.is_told_by_its_part(event, &ranges[0]) {
+        if self.is_told_by_its_part(event, &ranges[0]) || self.goes_on(event, &ranges[0]) {
             return;
         }
-        let number =
-            self.log.push(event.time, Cause::Operation(Box::new(event.clone())), ranges.clone());
+        let number = self.log.push(event.time, Cause::Operation(Arc::clone(event)), ranges.clone());
+        if is_part(event) {
+            self.last_part = number;
+        }
         match reach {
-            Reach::Nothing | Reach::Vmas(_) => {}
+            Reach::Nothing => {}
+            Reach::Vmas(range) => {
+                self.inferred(event, &ranges, number);
+                self.pending.add_vmas(number, &range, event.end());
+            }
+            Reach::History(_) => {
+                self.log.change(number, |transaction| transaction.settled = Some(event.end()));
+            }
             Reach::Files => {
+                self.effort.spend(self.vmas.len() + self.pieces.len());
                 let files: Vec<_> = self.vmas.values().filter(|vma| vma.kind.is_file()).collect();
                 for range in files.into_iter().map(Vma::range) {
                     self.pieces.stale(&range);
@@ -193,22 +263,28 @@ impl Tracked {
             Reach::Everything if matches!(event.detail, Detail::Change(Change::Exec { .. })) => {
                 // The end of the address space before was a part of it.
                 self.has_ended = false;
-                if event.end() >= self.begun {
+                if !self.is_of_before(event) {
                     self.all_gone(number);
                 }
             }
             Reach::Everything => self.doubt(number, event.end()),
             // The end of the address space before, as an exec has it.
-            Reach::End if event.end() < self.begun => {}
+            Reach::End if self.is_of_before(event) => {}
             Reach::End => {
                 self.all_gone(number);
                 self.has_ended = true;
             }
         }
+        let pending = self.pending.len();
+        if pending > MOST {
+            self.pending = Pending::default();
+            self.lost(event.end(), pending as u64);
+        }
     }
 
     /// Takes in that events were lost, of whatever process.
     pub fn lost(&mut self, time: u64, number: u64) {
+        self.effort.gain();
         let number = self.log.push(time, Cause::Lost(number), NOWHERE);
         self.doubt(number, time);
     }
@@ -224,6 +300,19 @@ impl Tracked {
 
     fn leaves(&mut self, event: &Event, ranges: &[Range<u64>; 2], number: u64) {
         for range in ranges {
+            let looks = match range.end - range.start {
+                0 => 0,
+                // No piece is smaller than a page.
+                1..=PAGE => 1,
+                _ => self.pieces.count(range),
+            };
+            self.effort.spend(looks * 4);
+            let unseen = self.unseen.during(event).len();
+            if unseen > 0 {
+                self.effort.spend(self.pieces.count(&blocks(range)) * unseen);
+            }
+        }
+        for range in ranges {
             self.claim(event, range, number);
         }
         let is_read = event.end() < self.last.0
@@ -231,14 +320,8 @@ impl Tracked {
                 .iter()
                 .all(|range| range.is_empty() || self.last.1.gaps(range).next().is_none());
         if !is_read {
-            let after = infer(event, ranges, &self.pieces, |address| self.vma_at(address).cloned());
             // What is inferred everywhere is stale nowhere.
-            let is_inferred =
-                matches!(&after[..], [(all, _)] if *all == ranges[0] && ranges[1].is_empty());
-            for (range, state) in after {
-                self.change(&range, state, number, event.end());
-            }
-            if !is_inferred {
+            if !self.inferred(event, ranges, number) {
                 for range in ranges {
                     self.pieces.stale(range);
                 }
@@ -247,6 +330,17 @@ impl Tracked {
         for range in ranges {
             self.pending.add(number, range, event.end());
         }
+    }
+
+    /// Changes the map as such an operation usually does; tells whether that was one thing for all of its range.
+    fn inferred(&mut self, event: &Event, ranges: &[Range<u64>; 2], number: u64) -> bool {
+        let after = infer(event, ranges, &self.pieces, |address| self.vma_at(address).cloned());
+        let is_all = matches!(&after[..], [(all, _)] if *all == ranges[0] && ranges[1].is_empty());
+        let maker = Maker { number, end: event.end(), source: source(event) };
+        for (range, state) in after {
+            self.change(&range, state, maker);
+        }
+        is_all
     }
 
     /// What a reading found while this operation was under way was its work.
@@ -262,12 +356,8 @@ impl Tracked {
                 let bytes = part.end - part.start;
                 let state =
                     self.pieces.at(part.start).map_or(State::NoVma, |(_, piece)| piece.state);
-                if let Some(claimed) = self.log.get_mut(unseen) {
-                    claimed.subtract(was, state, bytes);
-                }
-                if let Some(transaction) = self.log.get_mut(number) {
-                    transaction.add(was, state, bytes);
-                }
+                self.log.change(unseen, |claimed| claimed.subtract(was, state, bytes));
+                self.log.change(number, |transaction| transaction.add(was, state, bytes));
             }
             if self.log.get(unseen).is_some_and(|transaction| transaction.changes.is_empty()) {
                 self.log.forget(unseen);
@@ -276,27 +366,25 @@ impl Tracked {
     }
 
     /// What an operation makes of a range.
-    fn change(&mut self, range: &Range<u64>, state: State, number: u64, time: u64) {
+    fn change(&mut self, range: &Range<u64>, state: State, maker: Maker) {
         let is_huge =
             |piece: &Piece| matches!(piece.state, State::Leaf(size, _) if size > LeafSize::BASE);
         if self.pieces.touched(range).any(|(_, piece)| is_huge(piece)) {
             self.pieces.cut(range.start);
             self.pieces.cut(range.end);
         }
-        let source = if state == State::NoVma { Known::Observed } else { Known::Inferred };
+        let Maker { number: by, end: since, source } = maker;
         for (part, old) in self.pieces.parts(range) {
             let bytes = part.end - part.start;
             let was = old.map_or(State::NoVma, |old| old.state);
             if was == state {
                 continue;
             }
-            if let Some(transaction) = self.log.get_mut(number) {
-                transaction.add(was, state, bytes);
-            }
+            self.log.change(by, |transaction| transaction.add(was, state, bytes));
             if state == State::NoVma {
                 self.pieces.remove(part);
             } else {
-                self.pieces.put(part, Piece { state, source, was, by: number, since: time });
+                self.pieces.put(part, Piece { state, source, was, by, since });
             }
         }
         match state {
@@ -316,13 +404,16 @@ impl Tracked {
             .take_while(|vma| vma.end > range.start)
             .cloned()
             .collect();
+        self.effort.spend(touched.len());
         for vma in touched {
             self.vmas.remove(&vma.start);
+            self.vmas_weight -= vma.weight();
             let before = Vma { end: range.start, ..vma.clone() };
             let offset = vma.offset.saturating_add(range.end.saturating_sub(vma.start));
             let behind = Vma { start: range.end, offset, ..vma };
             for part in [before, behind] {
                 if part.start < part.end {
+                    self.vmas_weight += part.weight();
                     self.vmas.insert(part.start, part);
                 }
             }
@@ -331,13 +422,13 @@ impl Tracked {
 
     /// Whether a fault is nothing but a hugetlb or THP fault in it, which has been told: it ends first.
     fn is_told_by_its_part(&self, event: &Event, page: &Range<u64>) -> bool {
+        let kept = self.log.kept();
+        let oldest = kept.get(kept.len().saturating_sub(NEAR));
         event.probe == Probe::MmFault
-            && self.log.kept().iter().rev().take(NEAR).any(|transaction| match &transaction.cause {
+            && oldest.is_some_and(|transaction| transaction.number <= self.last_part)
+            && kept.iter().rev().take(NEAR).any(|transaction| match &transaction.cause {
                 Cause::Operation(part) => {
-                    let is_done =
-                        matches!(part.detail, Detail::Fault { outcome: FaultOutcome::Done, .. });
-                    is_done
-                        && part.probe != Probe::MmFault
+                    is_part(part)
                         && part.by.tid == event.by.tid
                         && part.time >= event.time
                         && part.end() <= event.end()
@@ -347,28 +438,61 @@ impl Tracked {
             })
     }
 
+    /// Whether it is the next VMA of a fork that has been told: they come in order.
+    fn goes_on(&mut self, event: &Event, vma: &Range<u64>) -> bool {
+        let Detail::Change(Change::Fork { end, errno, .. }) = &event.detail else { return false };
+        let told = self.log.kept().iter().rev().take(NEAR).find(|transaction| {
+            matches!(&transaction.cause, Cause::Operation(fork)
+                if matches!(fork.detail, Detail::Change(Change::Fork { .. }))
+                    && fork.by.tid == event.by.tid)
+        });
+        let Some(told) = told else { return false };
+        if vma.start < told.ranges[0].end || event.time < told.end() {
+            return false;
+        }
+        self.log.change(told.number, |told| {
+            told.ranges[0].end = vma.end;
+            told.settled = Some(event.end());
+            let Cause::Operation(fork) = &mut told.cause else { return };
+            let fork = Arc::make_mut(fork);
+            fork.duration = Some(event.end().saturating_sub(fork.time));
+            if let Detail::Change(Change::Fork { end: last, errno: outcome, .. }) = &mut fork.detail
+            {
+                (*last, *outcome) = (*end, *errno);
+            }
+        });
+        true
+    }
+
     /// Nothing of the address space is left.
     fn all_gone(&mut self, number: u64) {
-        if let Some(transaction) = self.log.get_mut(number) {
+        self.effort.spend(self.pieces.len());
+        self.log.change(number, |transaction| {
             for (range, piece) in self.pieces.iter() {
                 transaction.add(piece.state, State::NoVma, range.end - range.start);
             }
-        }
+        });
         // Nothing more can be read of what came before.
-        for transaction in self.log.kept_mut().iter_mut().filter(|one| one.settled.is_none()) {
-            transaction.settled = Some(transaction.end());
-        }
+        self.log.settle(|transaction| Some(transaction.end()));
         self.pieces.clear();
         self.vmas.clear();
+        self.vmas_weight = 0;
         self.pending = Pending::default();
     }
 
     /// Anything may be different.
     fn doubt(&mut self, number: u64, end: u64) {
         let all = 0..u64::MAX;
+        self.effort.spend(self.pieces.len());
         self.pieces.stale(&all);
         self.pending.add(number, &all, end);
     }
+}
+
+/// Whether it is a fault that another fault can be nothing but.
+fn is_part(event: &Event) -> bool {
+    event.probe != Probe::MmFault
+        && matches!(event.detail, Detail::Fault { outcome: FaultOutcome::Done, .. })
 }
 
 /// The run that a piece is; holes are none.

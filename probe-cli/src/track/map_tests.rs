@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     change::{Change, Folio, VmaChange},
-    event::Address,
+    event::{Address, Detail, FaultOutcome},
     model::{
         diff::{State, diff},
         fixture::{any_set, run, vma},
@@ -53,10 +53,10 @@ fn span(start: u64, end: u64) -> Vec<Span> {
 }
 
 #[test]
-fn a_split_is_inferred_and_then_scanned() {
+fn a_split_is_observed_and_then_scanned() {
     let mut map = tracked();
-    map.event(&fixture::split(200, 2 * M));
-    assert_eq!(what(&map)[1], (2 * M, BASE, Known::Inferred));
+    map.event(fixture::split(200, 2 * M));
+    assert_eq!(what(&map)[1], (2 * M, BASE, Known::Observed));
     assert_eq!(changes(&map, 1), ["2M -> 4K: 2M"]);
     let read = vec![run(2 * M, LeafSize::BASE, 512, LeafKind::Present)];
     map.read(&fixture::reading(300, span(2 * M, 4 * M), read));
@@ -69,8 +69,8 @@ fn a_split_is_inferred_and_then_scanned() {
 #[test]
 fn a_fault_gets_what_was_mapped_around_it() {
     let mut map = tracked();
-    map.event(&fixture::fault(200, Probe::MmFault, 5 * M, false));
-    map.event(&fixture::fault(220, Probe::MmFault, 5 * M + 300 * PAGE, false));
+    map.event(fixture::fault(200, Probe::MmFault, 5 * M, false));
+    map.event(fixture::fault(220, Probe::MmFault, 5 * M + 300 * PAGE, false));
     assert_eq!(changes(&map, 1), ["hole -> 4K: 4K"]);
     let read = vec![
         run(5 * M, LeafSize::BASE, 16, LeafKind::Present),
@@ -85,7 +85,7 @@ fn a_fault_gets_what_was_mapped_around_it() {
 fn a_wrong_inference_is_taken_back() {
     let mut map = tracked();
     let zap = Change::Zap { start: Address(0), end: Address(4 * M) };
-    map.event(&fixture::change(200, zap));
+    map.event(fixture::change(200, zap));
     assert_eq!(changes(&map, 1), ["2M -> hole: 4M"]);
     let read = vec![run(0, LeafSize::PMD, 1, LeafKind::Present)];
     map.read(&fixture::reading(300, span(0, 4 * M), read));
@@ -95,10 +95,10 @@ fn a_wrong_inference_is_taken_back() {
 #[test]
 fn a_thp_fault_stands_for_the_fault_around_it() {
     let mut map = tracked();
-    map.event(&fixture::fault(203, Probe::ThpFault, 5 * M, true));
+    map.event(fixture::fault(203, Probe::ThpFault, 5 * M, true));
     let mut outer = fixture::fault(200, Probe::MmFault, 5 * M, true);
     outer.duration = Some(20);
-    map.event(&outer);
+    map.event(outer.clone());
     assert_eq!(map.transactions().len(), 1);
     assert_eq!(changes(&map, 1), ["hole -> 2M: 2M"]);
 }
@@ -108,7 +108,7 @@ fn half_of_a_huge_leaf_can_go() {
     let mut map = tracked();
     let (start, end) = (Address(M), Address(3 * M));
     let unmap = Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 };
-    map.event(&fixture::change(200, unmap));
+    map.event(fixture::change(200, unmap));
     let ranges: Vec<_> = map.vmas().map(Vma::range).collect();
     assert_eq!(ranges, [0..M, 3 * M..8 * M]);
     assert_eq!(changes(&map, 1), ["4K -> no VMA: 2M"]);
@@ -122,9 +122,9 @@ fn moved_leaves_keep_their_size_where_they_fit() {
         let (start, end, to) = (Address(start), Address(end), Address(to));
         Change::Move { start, end, to }
     };
-    map.event(&fixture::change(200, moved(0, 4 * M, 64 * M)));
+    map.event(fixture::change(200, moved(0, 4 * M, 64 * M)));
     assert_eq!(what(&map)[2], (4 * M, HUGE, Known::Inferred));
-    map.event(&fixture::change(300, moved(64 * M, 68 * M, 129 * M)));
+    map.event(fixture::change(300, moved(64 * M, 68 * M, 129 * M)));
     assert_eq!(map.pieces(&(129 * M..133 * M))[0].1.state, BASE);
 }
 
@@ -132,11 +132,11 @@ fn moved_leaves_keep_their_size_where_they_fit() {
 fn folios_go_out_and_come_back() {
     let mut map = tracked();
     let folio = Folio { start: Address(0), end: Some(Address(2 * M)), done: true };
-    map.event(&fixture::change(200, Change::Migrate(folio)));
+    map.event(fixture::change(200, Change::Migrate(folio)));
     assert_eq!(what(&map)[0].1, State::Leaf(LeafSize::PMD, LeafKind::Migration));
-    map.event(&fixture::change(300, Change::Restore(folio)));
+    map.event(fixture::change(300, Change::Restore(folio)));
     assert_eq!(what(&map)[0].1, HUGE);
-    map.event(&fixture::change(400, Change::Reclaim(folio)));
+    map.event(fixture::change(400, Change::Reclaim(folio)));
     assert_eq!(what(&map)[0].1, State::Leaf(LeafSize::PMD, LeafKind::Swap));
 }
 
@@ -149,7 +149,7 @@ fn an_old_event_does_not_undo_a_newer_reading() {
         span(0, 2 * M),
         vec![run(0, LeafSize::PMD, 1, LeafKind::Present)],
     ));
-    map.event(&fixture::change(200, zap));
+    map.event(fixture::change(200, zap));
     assert_eq!(what(&map)[0], (4 * M, HUGE, Known::Scanned));
 }
 
@@ -167,16 +167,16 @@ fn an_operation_that_was_under_way_claims_its_work() {
     let mut map = tracked();
     map.read(&Reading { why: Why::Turn, ..fixture::reading(300, span(0, 4 * M), vec![]) });
     let zap = Change::Zap { start: Address(0), end: Address(2 * M) };
-    map.event(&fixture::change(295, zap));
+    map.event(fixture::change(295, zap));
     assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
     assert_eq!(changes(&map, 2), ["2M -> hole: 2M"]);
     let (_, piece) = map.pieces(&(0..2 * M))[0].clone();
     assert_eq!((piece.by, piece.since), (2, 305));
     // It was over before the reading began.
     let (start, end) = (Address(2 * M), Address(4 * M));
-    map.event(&fixture::change(200, Change::Zap { start, end }));
+    map.event(fixture::change(200, Change::Zap { start, end }));
     assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
-    map.event(&fixture::change(304, Change::Zap { start, end }));
+    map.event(fixture::change(304, Change::Zap { start, end }));
     assert!(map.transaction(1).is_none());
     // The same for what has no VMA any more.
     let rest = vma(0..4 * M);
@@ -185,12 +185,22 @@ fn an_operation_that_was_under_way_claims_its_work() {
     map.read(&list);
     assert_eq!(changes(&map, 5), ["hole -> no VMA: 4M"]);
     let (start, end) = (Address(4 * M), Address(8 * M));
-    map.event(&fixture::change(
-        390,
-        Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 },
-    ));
+    map.event(fixture::change(390, Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 }));
     assert!(map.transaction(5).is_none());
     assert_eq!(changes(&map, 6), ["hole -> no VMA: 4M"]);
+}
+
+#[test]
+fn what_is_read_in_the_midst_of_an_operation_is_not_its_effect() {
+    let mut map = tracked();
+    // A page is taken away, and comes back.
+    let merge = Change::KsmMerge { start: Address(0), end: Address(2 * M) };
+    map.event(fixture::change(299, merge));
+    map.read(&fixture::reading(300, span(0, 2 * M), vec![]));
+    assert_eq!(changes(&map, 1), ["2M -> hole: 2M"]);
+    let back = vec![run(0, LeafSize::PMD, 1, LeafKind::Present)];
+    map.read(&fixture::reading(400, span(0, 2 * M), back));
+    assert!(changes(&map, 1).is_empty());
 }
 
 #[test]
@@ -211,12 +221,12 @@ fn losses_make_all_stale_and_a_reading_mends_it() {
 #[test]
 fn exec_and_exit_leave_nothing() {
     let mut map = tracked();
-    map.event(&fixture::change(200, Change::Exec { errno: 0 }));
+    map.event(fixture::change(200, Change::Exec { errno: 0 }));
     assert!(what(&map).is_empty() && map.vmas().len() == 0 && !map.has_ended());
     assert_eq!(changes(&map, 1), ["hole -> no VMA: 4M", "2M -> no VMA: 4M"]);
     map.read(&fixture::start(300, vma(0..4 * M), vec![]));
-    map.event(&fixture::split(390, 0));
-    map.event(&fixture::change(400, Change::Exit));
+    map.event(fixture::split(390, 0));
+    map.event(fixture::change(400, Change::Exit));
     assert!(map.has_ended());
     assert!(map.transactions().iter().all(|transaction| transaction.settled.is_some()));
 }
@@ -224,8 +234,8 @@ fn exec_and_exit_leave_nothing() {
 #[test]
 fn an_exec_that_is_told_late_does_not_void_what_came_after() {
     let mut map = tracked();
-    map.event(&fixture::change(50, Change::Exit));
-    map.event(&fixture::change(60, Change::Exec { errno: 0 }));
+    map.event(fixture::change(50, Change::Exit));
+    map.event(fixture::change(60, Change::Exec { errno: 0 }));
     assert!(!map.has_ended() && map.vmas().len() == 1);
 }
 
@@ -233,12 +243,87 @@ fn an_exec_that_is_told_late_does_not_void_what_came_after() {
 fn single_pages_do_not_fill_the_memory() {
     let mut map = tracked();
     for page in 0..512 {
-        map.event(&fixture::fault(200 + page, Probe::MmFault, 4 * M + page * PAGE, true));
+        map.event(fixture::fault(200 + page, Probe::MmFault, 4 * M + page * PAGE, true));
     }
     assert!(what(&map).len() > 500);
     let read = vec![run(4 * M, LeafSize::BASE, 512, LeafKind::Present)];
     map.read(&fixture::reading(1000, span(4 * M, 6 * M), read));
     assert!(what(&map).len() < 5, "{:?}", what(&map));
+}
+
+#[test]
+fn what_was_mapped_is_a_hole_at_once() {
+    let mut map = tracked();
+    let (start, end) = (Address(16 * M), Address(18 * M));
+    let mapped = Change::Vma { change: VmaChange::Map, start, end, errno: 0 };
+    map.event(fixture::change(200, mapped));
+    map.event(fixture::fault(220, Probe::MmFault, 16 * M, true));
+    assert_eq!(changes(&map, 1), ["no VMA -> hole: 2M"]);
+    assert_eq!(changes(&map, 2), ["hole -> 4K: 4K"]);
+    // It was unmapped, and that event was lost.
+    let mut all =
+        fixture::start(300, vma(0..8 * M), vec![run(0, LeafSize::PMD, 2, LeafKind::Present)]);
+    all.why = Why::Missed;
+    map.read(&all);
+    assert!(map.pieces(&(8 * M..u64::MAX)).is_empty());
+}
+
+#[test]
+fn what_grew_is_laid_to_its_vma() {
+    let mut map = tracked();
+    let (start, end) = (Address(0), Address(9 * M));
+    map.event(fixture::fault(190, Probe::MmFault, 8 * M, true));
+    let grown = Change::Vma { change: VmaChange::Resize, start, end, errno: 0 };
+    map.event(fixture::change(200, grown));
+    let page = run(8 * M, LeafSize::BASE, 1, LeafKind::Present);
+    let mut list = fixture::start(300, vma(0..9 * M), vec![page]);
+    (list.why, list.ranges) = (Why::Marks, span(8 * M, 9 * M));
+    map.read(&list);
+    assert_eq!(changes(&map, 1), ["no VMA -> 4K: 4K"]);
+    assert_eq!(changes(&map, 2), ["no VMA -> hole: 1020K"]);
+}
+
+#[test]
+fn a_fork_is_one_transaction() {
+    let mut map = tracked();
+    let fork = |time, start, end| {
+        let (start, end) = (Address(start), Address(end));
+        fixture::change(time, Change::Fork { start, end, errno: 0 })
+    };
+    for (time, start) in [(200, 0), (220, 8 * M), (300, 0), (320, 8 * M), (340, 64 * M)] {
+        map.event(fork(time, start, start + M));
+    }
+    let told: Vec<_> = map
+        .transactions()
+        .iter()
+        .map(|fork| (fork.time, fork.end(), fork.ranges[0].clone(), fork.settled))
+        .collect();
+    assert_eq!(told, [(200, 230, 0..9 * M, Some(230)), (300, 350, 0..65 * M, Some(350))]);
+}
+
+#[test]
+fn a_fault_that_fell_back_is_told_by_the_next_one() {
+    let mut map = tracked();
+    let mut fault = fixture::fault(200, Probe::ThpWpFault, 0, true);
+    if let Detail::Fault { outcome, .. } = &mut fault.detail {
+        *outcome = FaultOutcome::Fallback;
+    }
+    map.event(fault.clone());
+    assert!(map.transactions().is_empty());
+}
+
+#[test]
+fn a_torn_reading_settles_what_it_tells() {
+    let mut map = tracked();
+    map.event(fixture::split(200, 0));
+    map.event(fixture::split(220, 2 * M));
+    let base = run(0, LeafSize::BASE, 512, LeafKind::Present);
+    map.read(&Reading { torn: 1, ..fixture::reading(300, span(0, 2 * M), vec![base]) });
+    let settled = |map: &Tracked, number| map.transaction(number).unwrap().settled;
+    assert_eq!((settled(&map, 1), settled(&map, 2)), (Some(305), None));
+    let base = run(2 * M, LeafSize::BASE, 512, LeafKind::Present);
+    map.read(&fixture::reading(400, span(2 * M, 4 * M), vec![base]));
+    assert_eq!((settled(&map, 1), settled(&map, 2)), (Some(305), Some(405)));
 }
 
 /// A reading of all that a set has.
@@ -265,7 +350,7 @@ proptest! {
         prop_assert!(diff(&map.snapshot(), &before).is_empty());
         for (time, (start, length, kind)) in (200..).step_by(20).zip(zaps) {
             let (start, end) = (Address(start), Address(start + length));
-            map.event(&fixture::change(time, match kind {
+            map.event(fixture::change(time, match kind {
                 0 => Change::Zap { start, end },
                 1 => Change::Move { start, end, to: Address(length << 12) },
                 2 => Change::Vma { change: VmaChange::Unmap, start, end, errno: 0 },

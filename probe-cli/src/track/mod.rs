@@ -5,6 +5,7 @@
 //! whether they come from a kernel or from a trace.
 
 pub mod blame;
+mod effort;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod infer;

@@ -92,6 +92,16 @@ impl Pieces {
         parts
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many of them a range touches.
+    pub(super) fn count(&self, range: &Range<u64>) -> usize {
+        self.touched(range).count()
+    }
+
     /// Puts a piece in the place of what was there.
     pub(super) fn put(&mut self, range: Range<u64>, piece: Piece) {
         if !range.is_empty() {
@@ -158,12 +168,16 @@ impl Pieces {
 
     /// Makes pieces stale that were known.
     pub(super) fn stale(&mut self, range: &Range<u64>) {
-        for (part, piece) in self.parts(range) {
-            if let Some(piece) = piece
-                && matches!(piece.source, Known::Scanned | Known::Observed)
-            {
-                self.put(part, Piece { source: Known::Stale, ..piece });
-            }
+        let mut at = range.start;
+        // One after another, because mostly there is but one.
+        loop {
+            let first = self
+                .touched(&(at..range.end))
+                .find(|(_, piece)| matches!(piece.source, Known::Scanned | Known::Observed))
+                .map(|(whole, piece)| (whole.start.max(at)..whole.end.min(range.end), *piece));
+            let Some((part, piece)) = first else { break };
+            at = part.end;
+            self.put(part, Piece { source: Known::Stale, ..piece });
         }
     }
 }

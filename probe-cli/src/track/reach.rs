@@ -6,7 +6,7 @@ use probe_common::probe::Probe;
 
 use crate::{
     change::{Change, Folio, VmaChange},
-    event::{Address, Detail, Event},
+    event::{Address, Detail, Event, FaultOutcome},
     model::leaf::LeafSize,
     walk::callbacks::changes_leaves,
 };
@@ -25,6 +25,8 @@ pub enum Reach {
     },
     /// The list of VMAs; what they map stays where it is.
     Vmas(Range<u64>),
+    /// Nothing that a map shows: its history alone tells of it.
+    History(Range<u64>),
     /// Whatever maps a file or shared memory.
     Files,
     /// Anything.
@@ -40,6 +42,11 @@ impl Reach {
     #[must_use]
     pub fn of(event: &Event) -> Self {
         match &event.detail {
+            // A smaller leaf is tried next, by a fault that is told; and the leaves of a folio are gone before it is
+            // split, and come back after it: those are operations of their own.
+            Detail::Fault { outcome: FaultOutcome::Fallback, .. } | Detail::FolioSplit { .. } => {
+                Self::Nothing
+            }
             Detail::Fault { address, page_size, .. } => {
                 let huge = matches!(
                     event.probe,
@@ -55,8 +62,6 @@ impl Reach {
             // A tracepoint knows the process and not the place.
             Detail::Collapse { address: None, .. } => Self::Everything,
             Detail::CollapseRequest { start, end, .. } => leaves(*start, *end),
-            // Leaves of it are gone before, and come back after: those are operations of their own.
-            Detail::FolioSplit { .. } => Self::Nothing,
             Detail::Walk { start, end, callback, .. } => match callback {
                 Some(callback) if changes_leaves(callback) => leaves(*start, *end),
                 // A walker that nobody knows.
@@ -84,8 +89,8 @@ fn of_change(change: &Change) -> Reach {
         Change::Migrate(folio) | Change::Restore(folio) | Change::Reclaim(folio) => of_folio(folio),
         Change::Retract => Reach::Files,
         Change::Exec { errno: 0 } => Reach::Everything,
-        // The parent keeps what it had, write-protected: a map does not show it, but its history does.
-        Change::Fork { start, end, .. } => Reach::Vmas(pages(start.0, end.0)),
+        // The parent keeps what it had, write-protected.
+        Change::Fork { start, end, .. } => Reach::History(pages(start.0, end.0)),
         Change::Exec { .. } => Reach::Nothing,
         Change::Exit => Reach::End,
         Change::Vma { change, start, end, .. } => match change {

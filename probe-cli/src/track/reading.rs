@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,8 +10,9 @@ use crate::{
     model::{leaf::Run, set::Source, vma::Vma},
 };
 
-/// The answer to a [`Request`](super::wanted::Request): what stood in some ranges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What stood in some ranges of an address space.
+// The answer to a `Request` of `wanted.rs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename = "reading")]
 pub struct Reading {
     /// When it began, in ns of `CLOCK_MONOTONIC`. What ended before is in it.
@@ -37,7 +39,7 @@ pub struct Reading {
 }
 
 /// Why something was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// It is the first time, or another program runs now: what was known before is void.
@@ -51,7 +53,7 @@ pub enum Why {
 }
 
 /// A range of addresses, as traces have it: `["0x1000","0x2000"]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span(
     /// First address.
     pub Address,

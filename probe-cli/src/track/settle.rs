@@ -34,9 +34,11 @@ impl Tracked {
         self.comm.clone_from(&reading.comm);
         self.source = reading.source;
         self.readings += 1;
+        self.work(reading);
         if reading.why == Why::Start {
             self.pieces.clear();
             self.vmas.clear();
+            self.vmas_weight = 0;
             self.pending.caught_up(reading.time);
             self.has_ended = false;
             self.begun = reading.time;
@@ -68,16 +70,12 @@ impl Tracked {
         }
         if reading.torn == 0 {
             self.pending.caught_up(reading.time);
-            // Those of a few threads end in another order than they come.
-            for transaction in self.log.kept_mut().iter_mut().rev() {
-                if transaction.settled.is_some_and(|time| time < self.last.0) {
-                    break;
-                }
-                if transaction.settled.is_none() && transaction.end() < reading.time {
-                    transaction.settled = Some(reading.time.saturating_add(reading.duration));
-                }
-            }
         }
+        let read = reading.time.saturating_add(reading.duration);
+        self.log.settle(|transaction| {
+            let is_read = reading.torn == 0 || transaction.is_covered(&covered);
+            (is_read && transaction.end() < reading.time).then_some(read)
+        });
         if let Some(number) = unseen.number {
             let end = reading.time.saturating_add(reading.duration);
             self.unseen.add(number, reading.time..end, unseen.gone);
@@ -85,16 +83,34 @@ impl Tracked {
         self.last = (reading.time, covered);
     }
 
+    /// What it takes to take a reading in.
+    fn work(&mut self, reading: &Reading) {
+        let rows = reading.runs.len() + reading.ranges.len();
+        let vmas = reading.vmas.as_ref().map_or(0, Vec::len);
+        let (mut tables, mut pieces) = (0_u64, 0);
+        for &span in &reading.ranges {
+            let range: Range<u64> = span.into();
+            tables = tables
+                .saturating_add(range.end.saturating_sub(range.start) >> LeafSize::PMD.shift());
+            pieces += self.pieces.count(&range);
+        }
+        self.effort.gain_by_reading(rows + vmas, tables);
+        self.effort.spend(pieces * 4 + self.pending.len());
+    }
+
     /// Takes the VMAs for what they are now, and forgets what lies outside of them.
     fn list(&mut self, vmas: &[Vma], reading: &Reading, unseen: &mut Finds) {
-        let mut outside: RangeSet<u64> = self.vmas.values().map(Vma::range).collect();
+        let mut outside = RangeSet::new();
+        outside.insert(0..u64::MAX);
         for vma in vmas.iter().filter(|vma| vma.start < vma.end) {
             outside.remove(vma.range());
         }
         for range in outside {
             self.settle(range, State::NoVma, reading, unseen);
         }
+        self.effort.spend(self.vmas.len());
         self.vmas = vmas.iter().map(|vma| (vma.start, vma.clone())).collect();
+        self.vmas_weight = self.vmas.values().map(Vma::weight).sum();
     }
 
     /// What stands in a range is known now; who made it so, when it is something else than was thought?
@@ -139,17 +155,25 @@ impl Tracked {
     ) {
         let bytes = part.end - part.start;
         let thought = old.map_or(State::NoVma, |old| old.state);
-        let blamed = self.pending.blame(&part);
+        self.effort.spend(self.pending.candidates(&part));
+        // A map that costs too much is given up after this reading, whoever is blamed.
+        let blamed = if self.effort.is_spent() {
+            None
+        } else {
+            let growth = old.is_none().then(|| self.pending.blame_for_vma(&part)).flatten();
+            growth.or_else(|| self.pending.blame(&part))
+        };
         let number = blamed.unwrap_or_else(|| {
             *unseen
                 .number
                 .get_or_insert_with(|| self.log.push(reading.time, Cause::Unseen, NOWHERE))
         });
-        // What the operation itself was thought to have done was wrong: it made of what was before what is there.
-        let wrong = old.filter(|old| old.by == number && old.source == Known::Inferred);
+        // What the operation itself was thought to have done was wrong, or was read in the midst of it: it made of what was
+        // before what is there.
+        let wrong = old.filter(|old| old.by == number);
         let was = wrong.map_or(thought, |old| old.was);
         let mut since = reading.time;
-        if let Some(transaction) = self.log.get_mut(number) {
+        self.log.change(number, |transaction| {
             if wrong.is_some() {
                 transaction.subtract(was, thought, bytes);
             }
@@ -161,7 +185,7 @@ impl Tracked {
                 *all =
                     if all.is_empty() { part.clone() } else { all.start.min(part.start)..part.end };
             }
-        }
+        });
         if truth == State::NoVma {
             if blamed.is_none() {
                 unseen.gone.push((part.clone(), was));

@@ -32,6 +32,11 @@ impl Recent {
         self.0.push_back(Unseen { number, time, gone });
     }
 
+    /// How much memory it takes, about, in pieces.
+    pub(super) fn weight(&self) -> usize {
+        self.0.iter().map(|unseen| unseen.gone.len()).sum()
+    }
+
     /// The numbers of what was found while an operation was under way.
     pub(super) fn during(&self, event: &Event) -> Vec<u64> {
         let is_during =

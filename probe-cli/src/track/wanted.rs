@@ -41,6 +41,11 @@ impl Wanted {
         self.everything = true;
     }
 
+    /// Marks the list of VMAs.
+    pub fn vmas(&mut self) {
+        self.vmas = true;
+    }
+
     /// Marks a range.
     pub fn range(&mut self, range: Range<u64>) {
         if !range.is_empty() {
@@ -51,7 +56,7 @@ impl Wanted {
     /// Marks what an operation may have changed.
     pub fn event(&mut self, event: &Event) {
         match Reach::of(event) {
-            Reach::Nothing | Reach::End => {}
+            Reach::Nothing | Reach::History(_) | Reach::End => {}
             Reach::Vmas(_) => self.vmas = true,
             Reach::Files => self.files = true,
             Reach::Everything => self.everything(),

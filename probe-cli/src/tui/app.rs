@@ -1,25 +1,29 @@
 //! The state of the view: takes in what happens, answers keys, and draws.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{buffer::Buffer, crossterm::event::KeyEvent, layout::Rect, style::Style};
 
 use super::{
     Info, Options, Scope,
     depth::{Depth, Level},
-    feed::{Input, Request},
+    feed::{Control, Input, Request},
     header::{self, Facts},
     help::Help,
     hints,
-    keys::Action,
+    keys::{self, Action},
     log::Log,
     order::Order,
     processes::Processes,
+    prompt::{Prompt, Typed},
     screen::{Areas, Layout, too_small},
     theme::Theme,
 };
-use crate::session::Session;
+use crate::{
+    input::{Progress, Replay},
+    session::Session,
+};
 
 /// What an action asks of the loop around the view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Effect {
     /// Go on.
@@ -45,7 +49,15 @@ pub(super) struct App {
     depth: Depth,
     log: Log,
     help: Help,
+    /// How the replay goes, where there is one.
+    progress: Option<Progress>,
+    prompt: Option<Prompt>,
+    /// What was looked for last.
+    found: Option<String>,
 }
+
+/// How far one key goes in a trace, in seconds.
+const LEAP: i64 = 10;
 
 impl App {
     /// A view of nothing yet.
@@ -62,6 +74,9 @@ impl App {
             depth: Depth::default(),
             log: Log::default(),
             help: Help::default(),
+            progress: None,
+            prompt: None,
+            found: None,
         }
     }
 
@@ -73,7 +88,20 @@ impl App {
             Input::Reading(_) => self.processes.position().1 == 0,
             _ => false,
         };
+        let is_restart = match input {
+            Input::Replay(Replay::Progress(progress)) => {
+                self.progress = Some(progress);
+                return;
+            }
+            Input::Replay(Replay::Restart) => true,
+            _ => false,
+        };
         self.session.take(input);
+        if is_restart {
+            self.log.follow();
+            self.processes.list().expect_again();
+            self.processes.refresh(&self.session);
+        }
         if is_news && self.held.is_none() {
             self.processes.refresh(&self.session);
         }
@@ -86,6 +114,11 @@ impl App {
 
     /// Does what a key asks for.
     pub(super) fn act(&mut self, action: Action) -> Effect {
+        if self.info.is_replay
+            && let Some(effect) = self.control(action)
+        {
+            return effect;
+        }
         match action {
             Action::Quit => return Effect::Quit,
             Action::Help => self.help.toggle(),
@@ -93,6 +126,10 @@ impl App {
             Action::Layout => self.layout = self.depth.layout(self.layout),
             Action::Back => return self.back(),
             Action::Open => return self.open(),
+            Action::Compare => return self.compare(),
+            Action::CountAnew if self.depth.level() == Level::Walkers => {
+                return Effect::Ask(Request::CountAnew);
+            }
             Action::Up => self.move_by(action, -1, false),
             Action::Down => self.move_by(action, 1, false),
             Action::PageUp => self.move_by(action, -1, true),
@@ -120,9 +157,58 @@ impl App {
         }
     }
 
+    /// Does what a key asks of a replay; `None` when it asks for something else.
+    fn control(&mut self, action: Action) -> Option<Effect> {
+        let control = match action {
+            Action::Pause => Control::Toggle,
+            Action::Step => Control::Step,
+            Action::Faster => Control::Faster,
+            Action::Slower => Control::Slower,
+            Action::Backward => Control::By(-LEAP),
+            Action::Forward => Control::By(LEAP),
+            Action::FindAgain if let Some(text) = &self.found => Control::Find(text.clone()),
+            Action::GoTo => {
+                self.prompt = Some(Prompt::go_to());
+                return Some(Effect::Continue);
+            }
+            Action::Find | Action::FindAgain => {
+                self.prompt = Some(Prompt::find());
+                return Some(Effect::Continue);
+            }
+            _ => return None,
+        };
+        Some(Effect::Ask(Request::Replay(control)))
+    }
+
+    /// Whether keys are letters of a text now.
+    pub(super) fn is_typing(&self) -> bool {
+        self.prompt.is_some()
+    }
+
+    /// Takes in a key of a text.
+    pub(super) fn write(&mut self, key: &KeyEvent) -> Effect {
+        let Some(prompt) = &mut self.prompt else { return Effect::Continue };
+        let typed = prompt.take(key);
+        if typed != Typed::More {
+            self.prompt = None;
+        }
+        match typed {
+            Typed::More | Typed::Nothing => Effect::Continue,
+            Typed::Quit => Effect::Quit,
+            Typed::Done(control) => {
+                if let Control::Find(text) = &control {
+                    self.found = Some(text.clone());
+                }
+                Effect::Ask(Request::Replay(control))
+            }
+        }
+    }
+
     fn back(&mut self) -> Effect {
         if self.help.is_open() {
             self.help.toggle();
+        } else if self.depth.level() == Level::Walkers {
+            self.depth.back();
         } else if let Some(pid) = self.depth.process() {
             self.depth.back();
             if self.is_table() {
@@ -140,7 +226,7 @@ impl App {
             return Effect::Continue;
         }
         if !self.is_table() {
-            self.depth.open_vma(shown(self.held.as_ref(), &self.session));
+            self.depth.open_selected(shown(self.held.as_ref(), &self.session));
             return Effect::Continue;
         }
         let Some(pid) = self.processes.list().choose() else { return Effect::Continue };
@@ -150,6 +236,22 @@ impl App {
             self.layout = Layout::Both;
         }
         self.ask(Request::Watch(pid))
+    }
+
+    /// Opens the walkers, which are attached to the first time, or what was open before them.
+    fn compare(&mut self) -> Effect {
+        if self.help.is_open() {
+            return Effect::Continue;
+        }
+        self.depth.compare();
+        if self.layout == Layout::Events {
+            self.layout = Layout::Both;
+        }
+        if self.info.is_replay || self.session.walkers().is_some() {
+            Effect::Continue
+        } else {
+            Effect::Ask(Request::Count)
+        }
     }
 
     /// Only where all processes are watched: those that were chosen are followed in any case. PID 0 is none.
@@ -205,6 +307,7 @@ impl App {
             info: &self.info,
             session: &self.session,
             own: self.own,
+            progress: self.progress.as_ref(),
             waiting,
             position: self.processes.position(),
         };
@@ -240,7 +343,13 @@ impl App {
             self.depth.render(session, &self.info, is_held, self.theme, buffer);
         }
         self.log.render(session, self.info.start, self.theme, log, buffer);
-        hints::render(self.theme, self.depth.keys(), hints, buffer);
+        if let Some(prompt) = &self.prompt {
+            prompt.render(self.theme, hints, buffer);
+        } else {
+            let replay: &[_] = if self.info.is_replay { &[keys::REPLAY] } else { &[] };
+            let groups = [self.depth.keys(), replay].concat();
+            hints::render(self.theme, &groups, hints, buffer);
+        }
         self.help.render(self.theme, screen, buffer);
     }
 }

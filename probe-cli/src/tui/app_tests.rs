@@ -1,13 +1,18 @@
 //! What keys do to the state of the view.
 
 use super::{App, Effect};
+use crate::input::{Pace, Progress, Replay};
 use crate::tui::{
-    Info, Input, Options, Request, Scope,
+    Control, Info, Input, Options, Request, Scope,
     depth::Level,
     fixture,
     keys::{self, Action, BINDINGS},
 };
-use ratatui::layout::Rect;
+use ratatui::{
+    buffer::Buffer,
+    crossterm::event::{KeyCode, KeyEvent, KeyModifiers},
+    layout::Rect,
+};
 
 /// A view in which every key has something to change.
 fn busy() -> App {
@@ -34,6 +39,7 @@ fn deep(level: Level) -> App {
     let keys: &[Action] = match level {
         Level::Processes => &[],
         Level::Process => &[Action::Down, Action::Open],
+        Level::Walkers => &[Action::Compare],
         Level::Vma => {
             use Action::{Down, Open, Right};
             &[Down, Open, Down, Down, Down, Open, Right]
@@ -59,11 +65,17 @@ fn every_key_does_something() {
                 let _ = app.act(action);
             }
         }
+        if binding.group == keys::WALKERS {
+            app = deep(Level::Walkers);
+        }
+        if binding.group == keys::REPLAY {
+            app.info.is_replay = true;
+        }
         let before = format!("{app:?}");
         let effect = app.act(binding.action);
         let changed = format!("{app:?}") != before;
         assert_eq!(effect == Effect::Quit, binding.action == Action::Quit);
-        assert!(changed || effect == Effect::Quit, "{binding:?}");
+        assert!(changed || effect != Effect::Continue, "{binding:?}");
     }
 }
 
@@ -196,4 +208,76 @@ fn what_is_opened_is_in_view() {
     let _ = app.act(Action::Open);
     app.make_fit(Rect::new(0, 0, 80, 24));
     assert!(!app.areas.table.is_empty());
+}
+
+/// A view of a replay of the process that has a map.
+fn replayed() -> App {
+    let info = Info { is_replay: true, scope: Scope::Chosen, ..fixture::info() };
+    let mut app = App::new(info, Options::default());
+    app.take(fixture::map(Some(100)).into());
+    for input in fixture::changes(50) {
+        app.take(input);
+    }
+    app.make_fit(Rect::new(0, 0, 80, 24));
+    app
+}
+
+#[test]
+fn a_replay_is_asked_and_the_view_goes_on() {
+    let mut app = replayed();
+    let asked = |control| Effect::Ask(Request::Replay(control));
+    assert_eq!(app.act(Action::Pause), asked(Control::Toggle));
+    assert!(app.held.is_none());
+    assert_eq!(app.act(Action::Backward), asked(Control::By(-10)));
+    let press = |app: &mut App, code| app.write(&KeyEvent::new(code, KeyModifiers::NONE));
+    assert_eq!(app.act(Action::Find), Effect::Continue);
+    for letter in "zap".chars() {
+        assert_eq!(press(&mut app, KeyCode::Char(letter)), Effect::Continue);
+    }
+    assert!(app.is_typing());
+    assert_eq!(press(&mut app, KeyCode::Enter), asked(Control::Find("zap".to_owned())));
+    assert!(!app.is_typing());
+    assert_eq!(app.act(Action::FindAgain), asked(Control::Find("zap".to_owned())));
+}
+
+#[test]
+fn going_back_leaves_what_is_open_open() {
+    let mut app = replayed();
+    for action in [Action::Down, Action::Open, Action::Down, Action::Open] {
+        let _ = app.act(action);
+        app.make_fit(Rect::new(0, 0, 80, 24));
+    }
+    assert_eq!(app.depth.level(), Level::Vma);
+    let screen = |app: &mut App| {
+        let area = Rect::new(0, 0, 80, 24);
+        let mut buffer = Buffer::empty(area);
+        app.make_fit(area);
+        app.render(area, &mut buffer);
+        format!("{buffer:?}")
+    };
+    let before = screen(&mut app);
+    app.take(Input::Replay(Replay::Restart));
+    assert_eq!(app.depth.level(), Level::Vma);
+    assert!(app.session.maps().is_empty());
+    let void = screen(&mut app);
+    assert_ne!(void, before);
+    app.take(fixture::map(Some(100)).into());
+    for input in fixture::changes(50) {
+        app.take(input);
+    }
+    assert_eq!(screen(&mut app), before);
+}
+
+#[test]
+fn the_header_tells_how_a_replay_goes() {
+    let mut app = replayed();
+    let progress = Progress {
+        time: 12_345_678_901,
+        pace: Pace::Ended,
+        speed: -2,
+        said: Some("it was cut".to_owned()),
+    };
+    app.take(Input::Replay(Replay::Progress(progress)));
+    let header = app.header(200).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(header.contains("at 12.345s THE END x1/4, it was cut"), "{header}");
 }

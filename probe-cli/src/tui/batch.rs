@@ -74,6 +74,49 @@ pub fn batch(
     Ok(())
 }
 
+/// Prints a frame every `interval` of a trace's own time, `frames` of them or until the end of `next` or of `out`; the
+/// last one is what stood there at the end.
+///
+/// # Errors
+/// When `next` fails, after a frame of what came before; or writing does; a broken pipe is no error.
+pub fn recorded(
+    mut next: impl FnMut() -> Result<Option<Input>>,
+    info: &Info,
+    frames: Option<u64>,
+    interval: Duration,
+    mut out: impl Write,
+) -> Result<()> {
+    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+    let mut session = Session::default();
+    let mut since = Since::default();
+    let mut printed = 0_u64;
+    let mut due = info.start.saturating_add(interval);
+    loop {
+        let input = next();
+        let time = match &input {
+            Ok(Some(input)) => Some(input.time()),
+            Ok(None) | Err(_) => None,
+        };
+        // Nothing happens in the frames that a long pause leaves out.
+        if time.is_none_or(|time| time >= due) {
+            match frame(&session, info, None, &since, printed > 0, &mut out) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                written => written.context("cannot write a frame")?,
+            }
+            printed += 1;
+            since = Since::now(&session);
+            if frames == Some(printed) {
+                return Ok(());
+            }
+        }
+        let (Some(input), Some(time)) = (input?, time) else { return Ok(()) };
+        if time >= due {
+            due = time.saturating_sub((time - due) % interval.max(1)).saturating_add(interval);
+        }
+        session.take(input);
+    }
+}
+
 /// What has been printed before.
 #[derive(Default)]
 struct Since {
@@ -101,10 +144,10 @@ fn frame(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut rows = rows(session);
-    let order = Order::default();
+    let order = Order::<Column>::default();
     order.sort(&mut rows);
     let position = (None, rows.len());
-    let facts = Facts { info, session, own, waiting: None, position };
+    let facts = Facts { info, session, own, progress: None, waiting: None, position };
     // One piece of text and one write for a frame: a reader never sees half of one.
     let mut lines = Vec::new();
     if apart {
@@ -175,7 +218,7 @@ mod tests {
         time::Duration,
     };
 
-    use super::batch;
+    use super::{batch, recorded};
     use crate::{
         stop::Stop,
         tui::{
@@ -219,6 +262,24 @@ mod tests {
             batch(feed, &fixture::info(), Some(1), Duration::ZERO, &Stop::default(), &mut out);
         assert_eq!(ended.unwrap_err().to_string(), "the end");
         assert_eq!(out, b"");
+    }
+
+    #[test]
+    fn a_trace_is_shown_by_its_own_time() {
+        let all = || fixture::busy(2).into_iter();
+        let print = |frames, seconds| {
+            let (mut inputs, mut out) = (all(), Vec::new());
+            let interval = Duration::from_secs(seconds);
+            let next = || Ok(inputs.next());
+            recorded(next, &fixture::info(), frames, interval, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let heads = |text: &str| text.matches("walkprobe").count();
+        // Three seconds, and the end.
+        assert_eq!(heads(&print(None, 1)), 4);
+        assert_eq!(heads(&print(Some(2), 1)), 2);
+        assert_eq!(heads(&print(None, 100)), 1);
+        assert!(print(None, 100).contains("events since the last frame: 18"));
     }
 
     struct Closed(io::ErrorKind);

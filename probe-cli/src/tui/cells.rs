@@ -123,12 +123,12 @@ mod tests {
         let mut map = Tracked::new(fixture::PID);
         let huge = run(0, LeafSize::PMD, 2, LeafKind::Present);
         map.read(&fixture::start(100, vma(0..8 * M), vec![huge]));
-        map.event(&fixture::split(200, 2 * M));
+        map.event(fixture::split(200, 2 * M));
         let shown = cells(&map, &(0..10 * M), 5);
         let glyphs: String = shown.iter().map(super::Cell::glyph).collect();
         assert_eq!(glyphs, "▆▂·· ");
         let known: Vec<_> = shown.iter().map(|cell| cell.known).collect();
-        assert_eq!(known[..3], [Known::Scanned, Known::Inferred, Known::Scanned]);
+        assert_eq!(known[..3], [Known::Scanned, Known::Observed, Known::Scanned]);
         let changed: Vec<_> = shown.iter().map(|cell| cell.changed).collect();
         assert_eq!(changed, [None, Some(210), None, None, None]);
         assert_eq!(cells(&map, &(0..4096), 5).len(), 1);

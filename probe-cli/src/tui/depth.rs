@@ -1,9 +1,10 @@
-//! How deep the view is: all processes, the VMAs of one, or one VMA.
+//! How deep the view is: all processes, the VMAs of one, or one VMA; beside them, the walkers compared.
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 use super::{
     Info,
+    compare::Compare,
     follows::follows,
     keys::{self, Action},
     order::Order,
@@ -25,6 +26,9 @@ pub(super) struct Depth {
     pid: u32,
     vmas: Vmas,
     one: Option<OneVma>,
+    compare: Compare,
+    /// What was open before the walkers.
+    before: Level,
     area: Rect,
 }
 
@@ -38,6 +42,8 @@ pub(super) enum Level {
     Process,
     /// One VMA.
     Vma,
+    /// The walkers, or one of them.
+    Walkers,
 }
 
 /// Lines above the table of VMAs.
@@ -54,14 +60,15 @@ impl Depth {
         match self.level {
             Level::Processes | Level::Process => &[keys::GENERAL, keys::TABLES],
             Level::Vma => &[keys::GENERAL, keys::VMA],
+            Level::Walkers => &[keys::GENERAL, keys::WALKERS, keys::TABLES],
         }
     }
 
-    /// The layout after this one: beside one VMA there is no room for the events.
+    /// The layout after this one: beside one VMA, or the walkers, there is no room for the events.
     pub(super) fn layout(&self, layout: Layout) -> Layout {
         match (self.level, layout) {
-            (Level::Vma, Layout::Events) => Layout::Both,
-            (Level::Vma, _) => Layout::Events,
+            (Level::Vma | Level::Walkers, Layout::Events) => Layout::Both,
+            (Level::Vma | Level::Walkers, _) => Layout::Events,
             (_, layout) => layout.next(),
         }
     }
@@ -69,7 +76,7 @@ impl Depth {
     /// The layout that counts for the areas.
     pub(super) fn areas(&self, layout: Layout) -> Layout {
         match (self.level, layout) {
-            (Level::Vma, Layout::Both) => Layout::Processes,
+            (Level::Vma | Level::Walkers, Layout::Both) => Layout::Processes,
             (_, layout) => layout,
         }
     }
@@ -88,8 +95,20 @@ impl Depth {
         self.level = Level::Process;
     }
 
-    /// Opens the selected VMA; where none is, the first one in view.
-    pub(super) fn open_vma(&mut self, session: &Session) {
+    /// Opens the walkers, or what was open before them.
+    pub(super) fn compare(&mut self) {
+        if self.level == Level::Walkers {
+            self.level = self.before;
+        } else {
+            self.before = std::mem::replace(&mut self.level, Level::Walkers);
+        }
+    }
+
+    /// Opens the selected VMA, or walker; where none is, the first one in view.
+    pub(super) fn open_selected(&mut self, session: &Session) {
+        if self.level == Level::Walkers {
+            self.compare.open();
+        }
         if self.level != Level::Process {
             return;
         }
@@ -103,10 +122,16 @@ impl Depth {
 
     /// One level up.
     pub(super) fn back(&mut self) {
+        if self.level == Level::Walkers {
+            if !self.compare.back() {
+                self.level = self.before;
+            }
+            return;
+        }
         self.one = None;
         self.level = match self.level {
             Level::Vma => Level::Process,
-            Level::Process | Level::Processes => Level::Processes,
+            Level::Process | Level::Processes | Level::Walkers => Level::Processes,
         };
     }
 
@@ -125,6 +150,8 @@ impl Depth {
                 Action::Reverse => self.vmas.sort(Order::reverse),
                 _ => {}
             }
+        } else if self.level == Level::Walkers {
+            self.compare.act(action);
         } else if let (Some(one), Some(seen)) = (&mut self.one, seen(self.pid, session, info)) {
             one.act(action, seen);
         }
@@ -145,6 +172,7 @@ impl Depth {
                     one.make_fit(known, session.now(), area);
                 }
             }
+            Level::Walkers => self.compare.make_fit(session, area),
         }
     }
 
@@ -168,6 +196,7 @@ impl Depth {
                     self.vmas.render(seen.known, seen.now, theme, below(self.area), buffer);
                 }
             }
+            (Level::Walkers, ..) => self.compare.render(session, info, theme, buffer),
             (Level::Processes, ..) => {}
         }
     }

@@ -25,12 +25,37 @@ pub trait Feed {
 }
 
 /// What the view asks of a feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Follow the map of a process.
     Watch(u32),
     /// Follow it no more.
     Unwatch(u32),
+    /// Attach to the walkers, and count them from then on.
+    Count,
+    /// Count the walkers from now on.
+    CountAnew,
+    /// Where a trace is replayed.
+    Replay(Control),
+}
+
+/// What the view asks of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Play, or pause.
+    Toggle,
+    /// Twice as fast.
+    Faster,
+    /// Half as fast.
+    Slower,
+    /// To the next event, and pause there.
+    Step,
+    /// So many seconds forward, or back.
+    By(i64),
+    /// To this time since the beginning, in ns.
+    To(u64),
+    /// To the next event whose line has this text, and pause there.
+    Find(String),
 }
 
 /// The longest that a feed is asked to wait, so that the thread notices the end of the view.
@@ -154,6 +179,7 @@ mod tests {
 
     use super::{CHUNK, GATHERED, Input, Left, Pump, Request};
     use crate::{
+        input::Note,
         sample::Sample,
         tui::{
             Feed,
@@ -187,7 +213,7 @@ mod tests {
 
         fn ask(&mut self, request: Request) {
             let Request::Watch(pid) = request else { return };
-            self.0.push(Input::Left { time: 1, pid });
+            self.0.push(Input::Note(Note::Left { time: 1, pid }));
         }
     }
 
@@ -203,7 +229,7 @@ mod tests {
             assert!(started.elapsed() < Duration::from_mins(1));
             std::thread::yield_now();
         }
-        assert_eq!(came, [Input::Left { time: 1, pid: 7 }]);
+        assert_eq!(came, [Input::Note(Note::Left { time: 1, pid: 7 })]);
         pump.finish().unwrap();
     }
 

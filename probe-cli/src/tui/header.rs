@@ -10,8 +10,12 @@ use ratatui::{
 };
 
 use super::{Info, Mode, columns::GAP, rows::percent, theme::Theme};
-use crate::text::{Align, fit};
-use crate::{session::Session, units};
+use crate::{
+    input::{Pace, Progress},
+    session::Session,
+    text::{self, Align, fit},
+    units,
+};
 
 /// What the header tells.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Facts<'a> {
     pub(super) session: &'a Session,
     /// This process's share of a CPU.
     pub(super) own: Option<f64>,
+    /// How the replay goes, where there is one.
+    pub(super) progress: Option<&'a Progress>,
     /// Events that came while the view is paused; none: it is not paused.
     pub(super) waiting: Option<u64>,
     /// The place of the selected process, and how many processes there are.
@@ -96,6 +102,9 @@ fn live(facts: Facts<'_>, theme: Theme) -> Vec<Piece> {
         let value = format!("PAUSED, {} events wait", units::count(waiting));
         pieces.push(Piece { label: "", value, style: theme.notice() });
     }
+    if let Some(progress) = facts.progress {
+        pieces.push(replay(progress, facts.info.start, theme));
+    }
     pieces.extend([
         Piece { label: "events/s", value: events, style: Theme::value() },
         Piece { label: "lost", value: units::count(lost), style: lost_style },
@@ -104,6 +113,23 @@ fn live(facts: Facts<'_>, theme: Theme) -> Vec<Piece> {
     ]);
     pieces.extend(sizes(facts.session));
     pieces
+}
+
+/// Which moment of a trace is shown, and how it goes on.
+fn replay(progress: &Progress, start: u64, theme: Theme) -> Piece {
+    let (pace, style) = match progress.pace {
+        Pace::Plays => ("plays", Theme::value()),
+        Pace::Paused => ("PAUSED", theme.notice()),
+        Pace::Seeks => ("seeks", theme.notice()),
+        Pace::Ended => ("THE END", theme.notice()),
+    };
+    let speed = units::times(progress.speed);
+    let at = units::seconds_since(start, progress.time);
+    let mut value = format!("{at}s {pace} x{speed}");
+    if let Some(said) = &progress.said {
+        let _ = write!(value, ", {}", text::plain(said));
+    }
+    Piece { label: "at", value, style }
 }
 
 /// How old the totals by leaf size are, and of how many processes there are none.
@@ -189,6 +215,7 @@ mod tests {
             info: &info,
             session: &session,
             own: None,
+            progress: None,
             waiting: Some(3),
             position: (None, 2),
         };

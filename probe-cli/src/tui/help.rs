@@ -8,7 +8,7 @@ use ratatui::{
 };
 
 use super::{keys::groups, theme::Theme};
-use crate::text::{Align, fit, width};
+use crate::text::{Align, fit, wrap};
 
 /// What the numbers mean, as far as their headings do not say it.
 const ABOUT: &[(&str, &str)] = &[
@@ -30,6 +30,15 @@ const ABOUT: &[(&str, &str)] = &[
     (
         "CHANGES",
         "Bytes by what they were before an operation and after it; unseen: no event told of it.",
+    ),
+    (
+        "G … H …",
+        "Of walkers: on the generic path, and on the hugetlb path. Rates are the last ones; TIME, times and ratios are of \
+         all calls since the counting began.",
+    ),
+    (
+        "G/H",
+        "How many times as long generic takes for a leaf, with its 95 % interval; ? without one: too few calls.",
     ),
     ("BY", "Who did it, when it was not the process itself; [name] is a kernel thread."),
 ];
@@ -121,22 +130,12 @@ fn lines(theme: Theme, room: u16) -> Vec<Line<'static>> {
 /// A name on the left and its text, broken into lines, on the right.
 fn entry(lines: &mut Vec<Line<'static>>, theme: Theme, room: u16, name: &str, text: &str) {
     const NAME: usize = 12;
-    let room = usize::from(room).saturating_sub(NAME + 1).max(8);
-    let mut name = name.to_owned();
-    let mut rest = String::new();
-    for word in text.split(' ').chain([""]) {
-        let full = width(&rest) + 1 + width(word) > room;
-        if full || word.is_empty() {
-            let name = std::mem::take(&mut name);
-            lines.push(Line::from(vec![
-                Span::styled(fit(&name, NAME, Align::Left), theme.key()),
-                Span::raw(format!(" {rest}")),
-            ]));
-            rest.clear();
-        }
-        if !rest.is_empty() {
-            rest.push(' ');
-        }
-        rest.push_str(word);
+    let mut name = name;
+    for text in wrap(text, usize::from(room).saturating_sub(NAME + 1).max(8)) {
+        lines.push(Line::from(vec![
+            Span::styled(fit(name, NAME, Align::Left), theme.key()),
+            Span::raw(format!(" {text}")),
+        ]));
+        name = "";
     }
 }

@@ -30,6 +30,16 @@ pub(super) enum Action {
     ZoomOut,
     ZoomWhole,
     LastChange,
+    Compare,
+    CountAnew,
+    Step,
+    Faster,
+    Slower,
+    Backward,
+    Forward,
+    GoTo,
+    Find,
+    FindAgain,
 }
 
 /// A key, perhaps with Ctrl.
@@ -65,8 +75,10 @@ const fn ctrl(letter: char) -> Key {
 
 /// The headings of the groups.
 pub(super) const GENERAL: &str = "Everywhere";
-pub(super) const TABLES: &str = "Tables of processes and VMAs";
+pub(super) const TABLES: &str = "Tables of processes, VMAs and walkers";
 pub(super) const VMA: &str = "One VMA";
+pub(super) const WALKERS: &str = "Walkers compared";
+pub(super) const REPLAY: &str = "Replay of a trace";
 const MOVING: &str = "Moving";
 
 /// Every key, in the order in which the hints and the help show them.
@@ -87,10 +99,17 @@ pub(super) const BINDINGS: &[Binding] = &[
     },
     Binding {
         group: GENERAL,
+        keys: &[letter('c')],
+        action: Action::Compare,
+        hint: Some("compare"),
+        help: "Compare the walkers on both paths, or go back. The first time they are attached to, which makes walks slower until the end.",
+    },
+    Binding {
+        group: GENERAL,
         keys: &[letter('p'), letter(' ')],
         action: Action::Pause,
         hint: Some("pause"),
-        help: "Hold what is shown, or go on. Collection never stops.",
+        help: "Hold what is shown, or go on. Collection never stops; a replay does.",
     },
     Binding {
         group: GENERAL,
@@ -104,7 +123,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[key(KeyCode::Esc)],
         action: Action::Back,
         hint: Some("back"),
-        help: "Close the help; else back to the VMAs, to the processes; else select nothing.",
+        help: "Close the help; else back: to the walkers, the VMAs, the processes; else select nothing.",
     },
     Binding {
         group: TABLES,
@@ -132,7 +151,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[key(KeyCode::Enter)],
         action: Action::Open,
         hint: Some("open"),
-        help: "Open the selected process: its VMAs and its events; there, the selected VMA.",
+        help: "Open the selected process: its VMAs and its events; there, the selected VMA. Of a walker: its histograms and who walks.",
     },
     Binding {
         group: VMA,
@@ -191,6 +210,69 @@ pub(super) const BINDINGS: &[Binding] = &[
         help: "Put the cursor on what changed last.",
     },
     Binding {
+        group: WALKERS,
+        keys: &[letter('a')],
+        action: Action::CountAnew,
+        hint: Some("count anew"),
+        help: "Count from now on: what was counted before is left out.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('s')],
+        action: Action::Step,
+        hint: Some("step"),
+        help: "To the next event, and pause there.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('d')],
+        action: Action::Slower,
+        hint: Some("speed"),
+        help: "Half as fast.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('f')],
+        action: Action::Faster,
+        hint: Some("speed"),
+        help: "Twice as fast.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('b')],
+        action: Action::Backward,
+        hint: Some("10s"),
+        help: "Ten seconds back: the trace is read again from its beginning.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('w')],
+        action: Action::Forward,
+        hint: Some("10s"),
+        help: "Ten seconds forward.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('t')],
+        action: Action::GoTo,
+        hint: Some("go to"),
+        help: "To a moment: type the seconds since the beginning, and Enter.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter('/')],
+        action: Action::Find,
+        hint: Some("find"),
+        help: "To the next event whose line has a text: a probe, a name, an address. Type it, and Enter.",
+    },
+    Binding {
+        group: REPLAY,
+        keys: &[letter(';')],
+        action: Action::FindAgain,
+        hint: Some("again"),
+        help: "To the next event with the same text.",
+    },
+    Binding {
         group: MOVING,
         keys: &[key(KeyCode::Up), letter('k')],
         action: Action::Up,
@@ -202,7 +284,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[key(KeyCode::Down), letter('j')],
         action: Action::Down,
         hint: None,
-        help: "One row down. The selection follows its process, or VMA, when the order changes.",
+        help: "One row down. The selection follows its process, VMA or walker when the order changes.",
     },
     Binding {
         group: MOVING,
@@ -326,7 +408,15 @@ mod tests {
             assert!(BINDINGS[..i].iter().all(|other| other.action != binding.action));
         }
         let headings: Vec<_> = groups().map(|(heading, _)| heading).collect();
-        assert_eq!(headings, [super::GENERAL, super::TABLES, super::VMA, super::MOVING]);
+        let expected = [
+            super::GENERAL,
+            super::TABLES,
+            super::VMA,
+            super::WALKERS,
+            super::REPLAY,
+            super::MOVING,
+        ];
+        assert_eq!(headings, expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     event::Detail,
+    input::Note,
     sample::Sample,
     track::reading::{Reading, Why},
 };
@@ -74,7 +75,7 @@ fn one_vma() {
 #[test]
 fn what_is_not_certain_looks_different() {
     let mut inputs = opened(fixture::map(Some(1)), Some(3));
-    inputs.push(Input::Lost { time: 9_000_000_000, number: 7 });
+    inputs.push(Input::Note(Note::Lost { time: 9_000_000_000, number: 7 }));
     let mut split = fixture::split(9_100_000_000, fixture::OPENED);
     if let Detail::PmdSplit { address, .. } = &mut split.detail {
         address.0 = 0x7f12_3500_0000;
@@ -90,7 +91,7 @@ fn what_is_not_certain_looks_different() {
 #[test]
 fn a_process_that_has_ended_is_kept_as_it_was_last() {
     let mut inputs = opened(fixture::map(Some(10)), Some(3));
-    inputs.push(Input::Gone { time: 11_000_000_000, pid: fixture::OPENED });
+    inputs.push(Input::Note(Note::Gone { time: 11_000_000_000, pid: fixture::OPENED }));
     inputs.push(Sample { time: 15_000_000_000, ..Sample::default() }.into());
     insta::assert_snapshot!("vmas_ended", screen(inputs.clone(), &INTO_VMA[..2], 80, 24));
     insta::assert_snapshot!("vma_ended", screen(inputs, &INTO_VMA, 80, 24));
@@ -113,7 +114,8 @@ fn how_a_map_is_kept_up_to_date() {
     let chosen = Info { scope: Scope::Chosen, ..blind.clone() };
     let mut twice = opened(fixture::map(Some(1)), None);
     twice.push(Reading { time: 5_600_000_000, why: Why::Missed, ..fixture::map(Some(1)) }.into());
-    let unread = Input::Unread { time: 0, pid: fixture::OPENED, why: "no rights".to_owned() };
+    let unread =
+        Input::Note(Note::Unread { time: 0, pid: fixture::OPENED, why: "no rights".to_owned() });
     let lines = [
         line(fixture::info(), fixture::busy(9)),
         line(fixture::info(), opened(fixture::map(Some(1)), None)),

@@ -7,6 +7,8 @@ use ratatui::layout::Rect;
 pub(super) struct List<K> {
     keys: Vec<K>,
     selected: Option<K>,
+    /// What was selected before the rows went away that will come again.
+    expected: Option<K>,
     /// Where the selected row is, or was last.
     cursor: usize,
     offset: usize,
@@ -15,7 +17,7 @@ pub(super) struct List<K> {
 
 impl<K> Default for List<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), selected: None, cursor: 0, offset: 0, page: 0 }
+        Self { keys: Vec::new(), selected: None, expected: None, cursor: 0, offset: 0, page: 0 }
     }
 }
 
@@ -25,6 +27,10 @@ impl<K: Copy + PartialEq> List<K> {
     pub(super) fn arrange(&mut self, keys: impl Iterator<Item = K>) {
         self.keys.clear();
         self.keys.extend(keys);
+        if let Some(expected) = self.expected.filter(|key| self.keys.contains(key)) {
+            self.selected = Some(expected);
+            self.expected = None;
+        }
         if let Some(selected) = self.selected {
             match self.keys.iter().position(|&key| key == selected) {
                 Some(place) => self.cursor = place,
@@ -32,6 +38,11 @@ impl<K: Copy + PartialEq> List<K> {
             }
         }
         self.scroll();
+    }
+
+    /// The rows go away and come again: what is selected now will be selected then.
+    pub(super) fn expect_again(&mut self) {
+        self.expected = self.expected.or(self.selected);
     }
 
     /// Moves the selection by rows; the first move selects the row in view.

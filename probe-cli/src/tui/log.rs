@@ -156,7 +156,7 @@ pub(super) fn numbered(session: &Session) -> impl DoubleEndedIterator<Item = (u6
     let kept = u64::try_from(session.log().len()).unwrap_or(u64::MAX);
     let first = session.events().saturating_sub(kept);
     let number = move |place: usize| first + u64::try_from(place).unwrap_or(u64::MAX);
-    session.log().iter().enumerate().map(move |(place, event)| (number(place), event))
+    session.log().iter().enumerate().map(move |(place, event)| (number(place), &**event))
 }
 
 fn concerns(event: &Event, pid: u32) -> bool {

@@ -2,15 +2,16 @@
 //!
 //! Three layers. A [`Feed`] brings events, samples and readings from another thread; `app` folds them into
 //! the session and into what the views remember (selection, sort, scroll), and answers keys with
-//! an effect; the widgets (`header`, `processes`, `vmas`, `vma`, `operations`, `log`, `help`, `hints`) only
-//! read that and write cells. `depth` knows which level is open: all processes, the VMAs of one, or one
-//! VMA. Every key is one row of the table in [`keys`], from which the hints, the help
+//! an effect; the widgets (`header`, `processes`, `vmas`, `vma`, `operations`, `compare`, `walker`, `log`, `help`, `hints`) only
+//! read that and write cells. `depth` knows which level is open: all processes, the VMAs of one, one
+//! VMA, or beside them the walkers. Every key is one row of the table in [`keys`], from which the hints, the help
 //! and `docs/keys.md` are made.
 
 mod app;
 mod batch;
 mod cells;
 mod columns;
+mod compare;
 mod depth;
 mod feed;
 mod follows;
@@ -24,6 +25,7 @@ mod operations;
 mod order;
 mod own;
 mod processes;
+mod prompt;
 mod revision;
 mod rows;
 mod rule;
@@ -36,8 +38,12 @@ mod vma;
 mod vma_rows;
 mod vma_view;
 mod vmas;
+mod walker;
+mod walker_rows;
 mod zoom;
 
+#[cfg(test)]
+mod compare_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
@@ -47,8 +53,8 @@ mod map_fixture;
 #[cfg(test)]
 mod tests;
 
-pub use batch::batch;
-pub use feed::{Feed, Input, Request};
+pub use batch::{batch, recorded};
+pub use feed::{Control, Feed, Input, Request};
 pub use run::run;
 pub use still::one_vma;
 
@@ -67,6 +73,8 @@ pub struct Info {
     pub start: u64,
     /// Whose maps are followed.
     pub scope: Scope,
+    /// A trace is replayed.
+    pub is_replay: bool,
     /// Not every change of a map is an event: a map that is followed has to be read as a whole at intervals.
     pub is_blind: bool,
 }

@@ -151,7 +151,7 @@ mod tests {
     fn map(splits: u64) -> Tracked {
         let mut map = fixture::huge(0, 128 * M, 64);
         for i in 0..splits {
-            map.event(&fixture::split(100 * (i + 1), i * 2 * M));
+            map.event(fixture::split(100 * (i + 1), i * 2 * M));
         }
         map
     }
@@ -177,12 +177,12 @@ mod tests {
         let mut map = map(10);
         assert_eq!(numbers(&list, &map), [10, 9, 8]);
         list.step(&concerning(&map, &(0..128 * M), &[]), 2);
-        map.event(&fixture::split(5000, 40 * M));
+        map.event(fixture::split(5000, 40 * M));
         assert_eq!(numbers(&list, &map), [8, 7, 6]);
         list.page(&concerning(&map, &(0..128 * M), &[]), 9);
         assert_eq!(numbers(&list, &map), [3, 2, 1]);
         list.step(&concerning(&map, &(0..128 * M), &[]), isize::MIN);
-        map.event(&fixture::split(6000, 42 * M));
+        map.event(fixture::split(6000, 42 * M));
         assert_eq!(numbers(&list, &map), [12, 11, 10]);
     }
 }

@@ -89,10 +89,13 @@ fn show(app: &mut App, terminal: &mut Taken, pump: &mut Pump, stop: &Stop) -> io
 /// Answers everything that has been typed.
 fn answer(app: &mut App, pump: &Pump) -> io::Result<Effect> {
     loop {
-        if let Event::Key(key) = event::read()?
-            && let Some(action) = keys::lookup(&key)
-        {
-            match app.act(action) {
+        if let Event::Key(key) = event::read()? {
+            let effect = match keys::lookup(&key) {
+                _ if app.is_typing() => app.write(&key),
+                Some(action) => app.act(action),
+                None => Effect::Continue,
+            };
+            match effect {
                 Effect::Continue => {}
                 Effect::Ask(request) => pump.ask(request),
                 Effect::Quit => return Ok(Effect::Quit),

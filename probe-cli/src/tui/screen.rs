@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::text::{Align, fit};
+use crate::text::{Align, fit, wrap};
 
 /// Which panes are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,16 +71,7 @@ pub(super) fn too_small(screen: Rect) -> Option<Vec<String>> {
         return None;
     }
     let text = format!("terminal too small ({width}x{height}), needs {}x{}", MIN.0, MIN.1);
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width.into() => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
+    let lines = wrap(&text, width.into());
     Some(lines.iter().map(|line| fit(line, width.into(), Align::Left)).collect())
 }
 

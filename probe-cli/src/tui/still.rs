@@ -40,7 +40,7 @@ mod tests {
     fn an_operation_is_a_line() {
         let mut map = fixture::huge(0, 4 << 20, 1);
         let opened = map.clone();
-        map.event(&fixture::split(1_000_000_000, 0));
+        map.event(fixture::split(1_000_000_000, 0));
         let lines = one_vma(&opened, &map, 0x1000, 2_000_000_000, (120, 20)).unwrap();
         assert!(
             lines.iter().any(|line| line.contains("pmd_split") && line.contains("2M -> 4K: 2M")),

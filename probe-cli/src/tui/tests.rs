@@ -13,6 +13,7 @@ use super::{
     keys::Action,
 };
 use crate::{
+    input::Walkers,
     sample::{ProcessSample, Sample},
     stop::Stop,
 };
@@ -149,6 +150,8 @@ fn no_size_and_no_key_panics() {
     let mut inputs = fixture::busy(50);
     inputs.push(fixture::map(Some(30)).into());
     inputs.extend(fixture::changes(30));
+    let walkers = Walkers::Counted(Box::new(crate::walk::fixture::hostile()));
+    inputs.push(Input::Walkers(walkers));
     let mut app = app(inputs, &[]);
     let actions: Vec<_> = super::keys::BINDINGS.iter().map(|binding| binding.action).collect();
     for round in 0..60_u16 {

@@ -214,7 +214,7 @@ mod tests {
         let mut map = Tracked::new(fixture::PID);
         let first = fixture::start(100, vmas[0].clone(), runs);
         map.read(&Reading { vmas: Some(vmas), ranges, ..first });
-        map.event(&fixture::split(200, 2 * M));
+        map.event(fixture::split(200, 2 * M));
         map
     }
 

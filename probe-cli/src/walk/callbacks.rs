@@ -20,7 +20,8 @@ const fn writer(name: &'static str) -> Callback {
 /// Callback functions of the walkers in 5.10 to 7.3. A walker whose callback is not here is still
 /// counted; only its name is not known.
 pub const CALLBACKS: [Callback; 46] = [
-    writer("break_ksm_pmd_entry"),
+    // What is merged is found by it; a fault breaks it.
+    reader("break_ksm_pmd_entry"),
     reader("clear_refs_pte_range"),
     reader("damon_mkold_hugetlb_entry"),
     reader("damon_mkold_pmd_entry"),
@@ -39,7 +40,7 @@ pub const CALLBACKS: [Callback; 46] = [
     writer("hmm_vma_walk_pud"),
     reader("hwpoison_hugetlb_range"),
     reader("hwpoison_pte_range"),
-    writer("ksm_next_page_pmd_entry"),
+    reader("ksm_next_page_pmd_entry"),
     writer("madvise_cold_or_pageout_pte_range"),
     writer("madvise_free_pte_range"),
     reader("mem_cgroup_count_precharge_pte_range"),

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Thp,
     /// Hugetlb pages of this many bytes, a power of two.
     Hugetlb(usize),
+    /// Base pages that other processes could map too.
+    Shared,
 }
 
 /// Where steps get memory. Addresses are not used again while it lives, so that an address tells
@@ -57,24 +59,28 @@ impl Ground {
         let align = size.max(machine.pmd);
         let bytes = units.saturating_mul(size);
         // Guards of a whole PMD entry: a walk of a guard then never meets the area's tables.
-        let all = bytes.saturating_add(2 * align).saturating_add(machine.pmd);
-        let reservation = Reservation::new(all).map_err(|source| StepError::Call {
+        let all = bytes.saturating_add(machine.pmd) / machine.pmd * machine.pmd;
+        let all = all.saturating_add(2 * align);
+        let reservation = Reservation::new(all, align).map_err(|source| StepError::Call {
             call: "mmap",
             start: 0,
             bytes: all,
             source,
         })?;
-        let start = (reservation.range().start + 1).next_multiple_of(align);
+        let start = reservation.range().start + align;
         let area = Area { machine, kind, reservation, range: start..start + bytes };
         let backing = match kind {
             Kind::Base | Kind::Thp => Backing::Anonymous,
+            Kind::Shared => Backing::Shared,
             Kind::Hugetlb(size) => Backing::Hugetlb { shift: size.trailing_zeros() },
         };
         area.reservation.map(&area.range, backing).map_err(failed("mmap", &area.range))?;
         match kind {
             Kind::Thp => area.advise(&area.range, Advice::HugePage)?,
             // A kernel without THP refuses the advice, and needs none.
-            Kind::Base => drop(area.reservation.advise(&area.range, Advice::NoHugePage)),
+            Kind::Base | Kind::Shared => {
+                drop(area.reservation.advise(&area.range, Advice::NoHugePage));
+            }
             Kind::Hugetlb(_) => {}
         }
         Ok(area)
@@ -102,7 +108,7 @@ impl Ground {
 
 fn unit(kind: Kind, machine: Machine) -> usize {
     match kind {
-        Kind::Base => machine.page,
+        Kind::Base | Kind::Shared => machine.page,
         Kind::Thp => machine.pmd,
         Kind::Hugetlb(size) => size,
     }
@@ -147,6 +153,13 @@ impl Area {
         }
     }
 
+    /// Writes one byte into the first page of what each PMD entry maps.
+    pub(super) fn write_sparsely(&self) {
+        for pmd in self.pmds() {
+            self.reservation.write(pmd.start);
+        }
+    }
+
     /// Reads one byte of each page.
     pub(super) fn read_all(&self) {
         for page in self.units() {
@@ -175,21 +188,17 @@ impl Area {
 
     /// `madvise(2)` on a part.
     pub(super) fn advise(&self, part: &Range<usize>, advice: Advice) -> Result<(), StepError> {
-        self.reservation.advise(part, advice).map_err(failed(
-            match advice {
-                Advice::HugePage => "madvise(MADV_HUGEPAGE)",
-                Advice::NoHugePage => "madvise(MADV_NOHUGEPAGE)",
-                Advice::Free => "madvise(MADV_FREE)",
-                Advice::DontNeed => "madvise(MADV_DONTNEED)",
-                Advice::Collapse => "madvise(MADV_COLLAPSE)",
-            },
-            part,
-        ))
+        self.reservation.advise(part, advice).map_err(failed(advice.call(), part))
     }
 
     /// `mprotect(2)`: makes a part read-only.
     pub(super) fn protect(&self, part: &Range<usize>) -> Result<(), StepError> {
         self.reservation.protect(part).map_err(failed("mprotect", part))
+    }
+
+    /// `mprotect(2)`: makes a part writable again.
+    pub(super) fn unprotect(&self, part: &Range<usize>) -> Result<(), StepError> {
+        self.reservation.unprotect(part).map_err(failed("mprotect", part))
     }
 
     /// `mremap(2)` of a part over one of another area, with `MREMAP_DONTUNMAP`.
@@ -208,7 +217,10 @@ impl Area {
     }
 }
 
-fn failed(call: &'static str, part: &Range<usize>) -> impl FnOnce(io::Error) -> StepError + use<> {
+pub(super) fn failed(
+    call: &'static str,
+    part: &Range<usize>,
+) -> impl FnOnce(io::Error) -> StepError + use<> {
     let (start, bytes) = (part.start, part.len());
     move |source| StepError::Call { call, start, bytes, source }
 }

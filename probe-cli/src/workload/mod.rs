@@ -21,6 +21,7 @@ pub mod storm;
 mod sys;
 #[cfg(test)]
 mod tests;
+pub mod walks;
 
 use std::{
     thread,

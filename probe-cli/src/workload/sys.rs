@@ -22,6 +22,8 @@ pub(super) enum Backing {
     Nothing,
     /// Private anonymous memory.
     Anonymous,
+    /// Shared anonymous memory: that of a file which has no name.
+    Shared,
     /// Private anonymous hugetlb pages of 2^shift bytes.
     Hugetlb {
         /// log2 of the page size in bytes.
@@ -42,7 +44,21 @@ pub(super) enum Advice {
     DontNeed,
     /// `MADV_COLLAPSE`
     Collapse,
+    /// `MADV_COLD`
+    Cold,
+    /// `MADV_WILLNEED`
+    WillNeed,
+    /// `MADV_POPULATE_READ`
+    Populate,
+    /// `MADV_GUARD_INSTALL`
+    GuardInstall,
+    /// `MADV_GUARD_REMOVE`
+    GuardRemove,
 }
+
+/// Linux 6.13 (`include/uapi/asm-generic/mman-common.h`); libc does not have them.
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+const MADV_GUARD_REMOVE: libc::c_int = 103;
 
 impl Advice {
     const fn number(self) -> libc::c_int {
@@ -52,6 +68,27 @@ impl Advice {
             Self::Free => libc::MADV_FREE,
             Self::DontNeed => libc::MADV_DONTNEED,
             Self::Collapse => libc::MADV_COLLAPSE,
+            Self::Cold => libc::MADV_COLD,
+            Self::WillNeed => libc::MADV_WILLNEED,
+            Self::Populate => libc::MADV_POPULATE_READ,
+            Self::GuardInstall => MADV_GUARD_INSTALL,
+            Self::GuardRemove => MADV_GUARD_REMOVE,
+        }
+    }
+
+    /// For messages.
+    pub(super) const fn call(self) -> &'static str {
+        match self {
+            Self::HugePage => "madvise(MADV_HUGEPAGE)",
+            Self::NoHugePage => "madvise(MADV_NOHUGEPAGE)",
+            Self::Free => "madvise(MADV_FREE)",
+            Self::DontNeed => "madvise(MADV_DONTNEED)",
+            Self::Collapse => "madvise(MADV_COLLAPSE)",
+            Self::Cold => "madvise(MADV_COLD)",
+            Self::WillNeed => "madvise(MADV_WILLNEED)",
+            Self::Populate => "madvise(MADV_POPULATE_READ)",
+            Self::GuardInstall => "madvise(MADV_GUARD_INSTALL)",
+            Self::GuardRemove => "madvise(MADV_GUARD_REMOVE)",
         }
     }
 }
@@ -65,14 +102,24 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves `len` bytes of addresses, inaccessible and without memory.
-    pub(super) fn new(len: usize) -> io::Result<Self> {
+    /// Reserves `len` bytes of addresses, inaccessible and without memory, from a multiple of `align` on: where both are
+    /// multiples of what a PMD entry maps, no entry is shared with anything else.
+    pub(super) fn new(len: usize, align: usize) -> io::Result<Self> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        let all = len.checked_add(align).ok_or(io::ErrorKind::OutOfMemory)?;
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
         let base =
-            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), all, ProtFlags::empty(), flags)? };
         let base = base.addr();
-        Ok(Self { range: base..base + len, shared: Cell::new(false) })
+        let start = base.next_multiple_of(align);
+        for surplus in [base..start, start + len..base + all] {
+            if !surplus.is_empty() {
+                let from = ptr::with_exposed_provenance_mut(surplus.start);
+                // SAFETY: a part of what was mapped a moment ago, which nobody knows yet.
+                unsafe { rustix::mm::munmap(from, surplus.len())? };
+            }
+        }
+        Ok(Self { range: start..start + len, shared: Cell::new(false) })
     }
 
     /// First address and one past the last.
@@ -98,6 +145,7 @@ impl Reservation {
         let (protection, flags) = match backing {
             Backing::Nothing => (ProtFlags::empty(), fixed | MapFlags::NORESERVE),
             Backing::Anonymous => (access, fixed),
+            Backing::Shared => (access, MapFlags::SHARED | MapFlags::FIXED),
             Backing::Hugetlb { shift } => {
                 let size = MapFlags::from_bits_retain(shift << libc::MAP_HUGE_SHIFT);
                 (access, fixed | MapFlags::HUGETLB | size)
@@ -131,8 +179,17 @@ impl Reservation {
 
     /// Makes `range` read-only.
     pub(super) fn protect(&self, range: &Range<usize>) -> io::Result<()> {
+        self.access(range, MprotectFlags::READ)
+    }
+
+    /// Makes `range` writable again.
+    pub(super) fn unprotect(&self, range: &Range<usize>) -> io::Result<()> {
+        self.access(range, MprotectFlags::READ | MprotectFlags::WRITE)
+    }
+
+    fn access(&self, range: &Range<usize>, access: MprotectFlags) -> io::Result<()> {
         // SAFETY: as in `map`.
-        unsafe { rustix::mm::mprotect(self.pointer(range), range.len(), MprotectFlags::READ)? };
+        unsafe { rustix::mm::mprotect(self.pointer(range), range.len(), access)? };
         Ok(())
     }
 
@@ -153,7 +210,7 @@ impl Reservation {
 
     /// `madvise(2)` on `range`.
     pub(super) fn advise(&self, range: &Range<usize>, advice: Advice) -> io::Result<()> {
-        // SAFETY: as in `map`; of the advices, only MADV_FREE and MADV_DONTNEED change contents.
+        // SAFETY: as in `map`: where an advice takes contents or access away, nobody has a reference.
         let result = unsafe { libc::madvise(self.pointer(range), range.len(), advice.number()) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

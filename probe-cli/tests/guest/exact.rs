@@ -67,7 +67,7 @@ fn traced_run() -> Result<(Value, Trace), Failed> {
     let trace_file = scratch("exact.jsonl");
     let report_file = scratch("exact.json");
     let mut command = walkprobe();
-    command.args(["trace", "-o"]).arg(&trace_file).arg("--");
+    command.args(["trace", "--walks", "-o"]).arg(&trace_file).arg("--");
     // The shell keeps the report apart from what walkprobe says.
     command.args([
         "sh",

@@ -183,6 +183,9 @@ fn wrong_words() -> Result<(), Failed> {
         &["trace", "-p", "1", "--duration", "-1"],
         &["trace", "-p", "1", "--ring-size", "5"],
         &["trace", "-p", "1", "--", "true"],
+        &["trace", "--rotate", "2M", "--", "true"],
+        &["trace", "--max-size", "1K", "--", "true"],
+        &["trace", "--comm", "x", "--", "true"],
         &["nothing"],
     ] {
         let ended = run(walkprobe().args(words))?;

@@ -11,8 +11,10 @@ mod churn;
 mod compare;
 mod ends;
 mod exact;
+mod export;
 mod files;
 mod folios;
+mod follow;
 mod frames;
 mod hints;
 mod input;
@@ -32,7 +34,9 @@ mod namespace;
 mod need;
 mod nodes;
 mod poison;
+mod protobuf;
 mod quiet;
+mod recording;
 mod restless;
 mod roles;
 mod run;
@@ -47,16 +51,20 @@ mod swap;
 mod terminal;
 mod threads;
 mod uffd;
+mod vfio;
+mod walks;
 mod watcher;
 mod why;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    roles::can_be_interrupted();
     child::play();
     let arguments = Arguments::from_args();
     let trials: Vec<Trial> = [
         exact::trials(),
+        walks::trials(),
         changes::trials(),
         stacks::trials(),
         leaves::trials(),
@@ -74,12 +82,15 @@ fn main() {
         live::trials(),
         scenarios::trials(),
         why::trials(),
+        export::trials(),
         many::trials(),
         ends::trials(),
         names::trials(),
         lost::trials(),
         modes::trials(),
         input::trials(),
+        follow::trials(),
+        recording::trials(),
         terminal::trials(),
     ]
     .into_iter()

@@ -145,7 +145,7 @@ fn hugetlb_protected() -> Result<(), Failed> {
 fn poison() -> Result<(), Failed> {
     let area = Area::base(2 * PMD)?;
     area.write(0..PAGE);
-    let uffd = Uffd::to_poison(&area)?;
+    let uffd = Uffd::to_fill(&area, &[Feature::Poison])?;
     uffd.poison(&area, PAGE..6 * PAGE)?;
     uffd.poison(&area, PMD..2 * PMD)?;
     expect(
@@ -161,7 +161,7 @@ fn poison() -> Result<(), Failed> {
 fn hugetlb_poisoned() -> Result<(), Failed> {
     let area = Area::hugetlb(4 * PMD, PMD)?.ok_or("the pool is empty")?;
     area.write(0..PMD);
-    let uffd = Uffd::to_poison(&area)?;
+    let uffd = Uffd::to_fill(&area, &[Feature::Poison])?;
     uffd.poison(&area, 2 * PMD..3 * PMD)?;
     expect(
         &checked(&area)?,

@@ -36,28 +36,34 @@ pub(crate) enum Backing<'a> {
     Shared(BorrowedFd<'a>),
     /// A hugetlb memfd, shared, at a multiple of this; nothing is reserved.
     SharedHugetlb(BorrowedFd<'a>, usize),
+    /// Memory of a device: its file, and where in that it begins.
+    Device(BorrowedFd<'a>, i64),
 }
 
+/// Flags, file descriptor and offset for mmap.
+type Arguments = (i32, i32, i64);
+
 impl Backing<'_> {
-    /// Flags and file descriptor for mmap.
-    fn arguments(self) -> (i32, i32) {
+    fn arguments(self) -> Arguments {
         let anonymous = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         match self {
-            Self::Anonymous => (anonymous | libc::MAP_NORESERVE, -1),
+            Self::Anonymous => (anonymous | libc::MAP_NORESERVE, -1, 0),
             Self::Hugetlb(size) => {
                 let log = i32::try_from(size.trailing_zeros()).unwrap_or(0);
-                (anonymous | libc::MAP_HUGETLB | log << libc::MAP_HUGE_SHIFT, -1)
+                (anonymous | libc::MAP_HUGETLB | log << libc::MAP_HUGE_SHIFT, -1, 0)
             }
-            Self::Shared(file) => (libc::MAP_SHARED, file.as_raw_fd()),
+            Self::Shared(file) => (libc::MAP_SHARED, file.as_raw_fd(), 0),
             Self::SharedHugetlb(file, _) => {
-                (libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd())
+                (libc::MAP_SHARED | libc::MAP_NORESERVE, file.as_raw_fd(), 0)
             }
+            Self::Device(file, offset) => (libc::MAP_SHARED, file.as_raw_fd(), offset),
         }
     }
 
     fn alignment(self) -> usize {
         match self {
             Self::Hugetlb(size) | Self::SharedHugetlb(_, size) => size,
+            Self::Device(..) => PUD,
             _ => PAGE,
         }
     }
@@ -136,9 +142,9 @@ impl Area {
         let area = Self { start, length, hugetlb, mapping: Some(mapping) };
         let mut at = start;
         for (length, backing) in parts {
-            let (flags, file) = backing.arguments();
+            let (flags, file, offset) = backing.arguments();
             let access = libc::PROT_READ | libc::PROT_WRITE;
-            Self::map(at, *length, access, (flags | libc::MAP_FIXED, file))?;
+            Self::map(at, *length, access, (flags | libc::MAP_FIXED, file, offset))?;
             at += length;
         }
         Ok(area)
@@ -154,15 +160,31 @@ impl Area {
         Ok(area)
     }
 
+    /// Room of this length, whose last page is a VMA that grows downwards as it is touched, like a stack.
+    pub(crate) fn stack(length: usize) -> io::Result<Self> {
+        let area = Self::new(length, Backing::Anonymous)?;
+        area.unmap(0..length)?;
+        let (flags, file, offset) = Backing::Anonymous.arguments();
+        let flags = flags | libc::MAP_FIXED | libc::MAP_GROWSDOWN;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        Self::map(area.start + length - PAGE, PAGE, access, (flags, file, offset))?;
+        Ok(area)
+    }
+
     /// Memory that is there already, and stays.
     pub(crate) fn existing(range: Range<u64>) -> Result<Self, std::num::TryFromIntError> {
         let (start, end) = (usize::try_from(range.start)?, usize::try_from(range.end)?);
         Ok(Self { start, length: end - start, hugetlb: false, mapping: None })
     }
 
-    fn map(at: usize, length: usize, access: i32, (flags, file): (i32, i32)) -> io::Result<usize> {
+    fn map(
+        at: usize,
+        length: usize,
+        access: i32,
+        (flags, file, offset): Arguments,
+    ) -> io::Result<usize> {
         // SAFETY: a new mapping, or one that replaces a part of a mapping of ours that nobody uses.
-        let memory = unsafe { libc::mmap(at as *mut c_void, length, access, flags, file, 0) };
+        let memory = unsafe { libc::mmap(at as *mut c_void, length, access, flags, file, offset) };
         if memory == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -193,10 +215,15 @@ impl Area {
 
     /// Writes to each page.
     pub(crate) fn write(&self, range: Range<usize>) {
+        self.fill(range, 1);
+    }
+
+    /// Writes this to the first byte of each page.
+    pub(crate) fn fill(&self, range: Range<usize>, byte: u8) {
         assert!(range.end <= self.length);
         for offset in range.step_by(PAGE) {
             // SAFETY: in our own writable mapping.
-            unsafe { ptr::write_volatile((self.start + offset) as *mut u8, 1) };
+            unsafe { ptr::write_volatile((self.start + offset) as *mut u8, byte) };
         }
     }
 
@@ -239,10 +266,10 @@ impl Area {
     /// Maps new anonymous memory in the place of a part.
     pub(crate) fn remap(&self, range: Range<usize>) -> io::Result<()> {
         assert!(range.end <= self.length);
-        let (flags, file) = Backing::Anonymous.arguments();
+        let (flags, file, offset) = Backing::Anonymous.arguments();
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let at = self.start + range.start;
-        Self::map(at, range.len(), access, (flags | libc::MAP_FIXED, file)).map(|_| ())
+        Self::map(at, range.len(), access, (flags | libc::MAP_FIXED, file, offset)).map(|_| ())
     }
 
     /// Moves a part to the beginning of another area, in the place of what is there.
@@ -255,6 +282,25 @@ impl Area {
             libc::mremap(start, range.len(), range.len(), flags, to.start as *mut c_void)
         };
         if moved == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Makes a part longer where it is; nothing may be mapped behind it.
+    pub(crate) fn grow(&self, range: Range<usize>, length: usize) -> io::Result<()> {
+        assert!(range.start + length <= self.length);
+        let start = (self.start + range.start) as *mut c_void;
+        // SAFETY: our own mapping, which stays where it is.
+        let grown = unsafe { libc::mremap(start, range.len(), length, 0) };
+        if grown == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Locks a part in memory.
+    pub(crate) fn lock(&self, range: Range<usize>) -> io::Result<()> {
+        let part = self.part(range);
+        // SAFETY: our own mapping; no memory is written.
+        match unsafe { libc::mlock(part.start as *const c_void, part.length) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// Makes a guard region.

@@ -9,6 +9,7 @@ use crate::{
     memory::{Area, PAGE, PMD},
     run::guest,
     uffd::{self, Feature},
+    vfio,
 };
 
 /// What is missing; `None` when nothing is.
@@ -90,6 +91,17 @@ pub(crate) fn swap() -> Lack {
         .or_else(|| {
             let tool = ["losetup", "mke2fs", "mkswap"].into_iter().find(|tool| !found(tool))?;
             Some(format!("no {tool}"))
+        })
+}
+
+/// Memory of a device, mapped by leaves of 1 GiB.
+pub(crate) fn device() -> Lack {
+    let no_device = vfio::find().is_none() || !Path::new("/dev/vfio/vfio").exists();
+    a_guest("it takes a device")
+        .or_else(|| lack(no_device, "no device to lend, or no module for it"))
+        .or_else(|| {
+            let before = guest().is_some_and(|series| matches!(&*series, "5.10" | "6.1"));
+            lack(before, "device memory is mapped by base pages (before Linux 6.12)")
         })
 }
 

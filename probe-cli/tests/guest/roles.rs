@@ -49,6 +49,13 @@ pub(crate) fn dies_with_its_parent() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
+/// A shell lets what it starts in the background ignore SIGINT, and so would all that is tested.
+#[expect(unsafe_code, reason = "only this call lets a program be interrupted again")]
+pub(crate) fn can_be_interrupted() {
+    // SAFETY: the default action calls no function of ours.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+}
+
 /// Says that it is ready, in a line with what the test must know, and stays as it is.
 pub(crate) fn tell(words: &[usize]) -> io::Result<Infallible> {
     say(words)?;
@@ -65,9 +72,15 @@ pub(crate) fn say(words: &[usize]) -> io::Result<()> {
     out.flush()
 }
 
-/// Becomes the shell, which becomes this program again, and so on.
+/// Becomes the shell, which becomes this program again, and so on, with rests of 0 to 392 ms: however slow the machine is,
+/// some are longer than a reading, and some shorter.
 fn exec() -> io::Result<Infallible> {
-    Err(Command::new("/bin/sh").args(["-c", "exec \"$0\""]).arg(env::current_exe()?).exec())
+    const TURN: &str = "WALKPROBE_TEST_TURN";
+    let turn: u64 = env::var(TURN).ok().and_then(|turn| turn.parse().ok()).unwrap_or(0);
+    thread::sleep(Duration::from_millis(8 * (turn % 8).pow(2)));
+    let mut shell = Command::new("/bin/sh");
+    shell.env(TURN, turn.wrapping_add(1).to_string());
+    Err(shell.args(["-c", "exec \"$0\""]).arg(env::current_exe()?).exec())
 }
 
 /// Starts one command after another.

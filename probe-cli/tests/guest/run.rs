@@ -97,7 +97,9 @@ impl Trace {
         if header["kind"] != "header" || footer["kind"] != "footer" {
             return Err("the trace does not begin with a header and end with a footer".into());
         }
-        let events = lines.into_iter().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let is_event = |line: &&str| !line.starts_with("{\"kind\":\"summary\"");
+        let events = lines.into_iter().filter(is_event).map(serde_json::from_str);
+        let events = events.collect::<Result<_, _>>()?;
         Ok(Self { header, events, footer })
     }
 
@@ -114,7 +116,7 @@ impl Trace {
 /// Whether every operation that a probe saw became something, or its end was not shown; of counts in a footer.
 pub(crate) fn is_accounted(probe: &Value) -> bool {
     let count = |name: &str| probe[name].as_u64().unwrap_or(u64::MAX);
-    let fates = ["filtered", "ignored", "emitted", "lost_ring", "lost_state"];
+    let fates = ["filtered", "ignored", "counted", "emitted", "lost_ring", "lost_state"];
     let sum: u64 = fates.map(count).iter().sum();
     count("seen").checked_sub(sum).is_some_and(|without_end| without_end <= count("missed"))
 }

@@ -67,18 +67,22 @@ impl Drop for Swap {
     }
 }
 
-const DISK: &str = "/tmp/swap-disk";
+/// Memory that is not swapped itself: to write to the disk must not want memory back.
+const RAM: &str = "/tmp/swap-ram";
+const DISK: &str = "/tmp/swap-ram/disk";
 const DEVICE: &str = "/dev/loop0";
 /// Where the file system is that holds the swap space.
 pub(crate) const FOLDER: &str = "/tmp/swap";
 const PATH: &CStr = c"/tmp/swap/space";
 
-/// The file lies on ext2 on a loop device on a file in memory: tmpfs and the initramfs take none.
+/// The file lies on ext2 on a loop device on a file in memory: ramfs takes none.
 fn make() -> Result<(), Failed> {
     let tool = |name: &str, arguments: &[&str]| -> Result<(), Failed> {
         let ended = run(Command::new(name).args(arguments))?;
         ensure(ended.code() == Some(0), || format!("{name}: {}", ended.stderr))
     };
+    fs::create_dir_all(RAM)?;
+    mount("none", RAM, "ramfs", MountFlags::empty(), None::<&CStr>)?;
     File::create(DISK)?.set_len(96 << 20)?;
     tool("losetup", &[DEVICE, DISK])?;
     tool("mke2fs", &["-b", "4096", DEVICE])?;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::fd::OwnedFd,
     process::{Child, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -16,8 +16,12 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{Termios, Winsize, tcgetattr, tcsetwinsize},
 };
+use serde_json::Value;
 
-use crate::run::{ensure, run, walkprobe};
+use crate::{
+    need::loops,
+    run::{ensure, guest, run, scratch, walkprobe},
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -26,6 +30,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("terminal::any_size_will_do", any_size_will_do),
         Trial::test("terminal::what_was_chosen_opens", what_was_chosen_opens),
         Trial::test("terminal::what_is_opened_is_followed", what_is_opened_is_followed),
+        Trial::test("terminal::a_replay_answers", a_replay_answers),
+        Trial::test("terminal::walkers_or_why_not", walkers_or_why_not),
+        Trial::test("terminal::walkers_are_compared", walkers_are_compared)
+            .with_ignored_flag(guest().is_none())
+            .with_kind(if guest().is_none() { "only in a guest: it wants fentry" } else { "" }),
         Trial::test("terminal::none_is_said_in_one_sentence", none_is_said_in_one_sentence),
     ]
 }
@@ -34,7 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const RESTORED: [&str; 2] = ["\u{1b}[?1049l", "\u{1b}[?25h"];
 
 /// Long enough for an emulated guest.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// walkprobe's view in a pseudo terminal.
 struct View {
@@ -51,6 +60,12 @@ impl View {
     }
 
     fn with(columns: u16, rows: u16, arguments: &[&str]) -> Result<Self, Failed> {
+        let top = [&["top", "--interval", "0.2"], arguments].concat();
+        Self::of(columns, rows, &top)
+    }
+
+    /// The view of any command.
+    fn of(columns: u16, rows: u16, arguments: &[&str]) -> Result<Self, Failed> {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&keyboard)?;
         unlockpt(&keyboard)?;
@@ -60,7 +75,6 @@ impl View {
         let before = tcgetattr(&terminal)?;
         resize(&terminal, columns, rows)?;
         let child = walkprobe()
-            .args(["top", "--interval", "0.2"])
             .args(arguments)
             .env("TERM", "xterm-256color")
             .stdin(open()?)
@@ -82,8 +96,13 @@ impl View {
 
     /// Waits until the screen has shown these words.
     fn wait_for(&self, words: &str) -> Result<(), Failed> {
+        self.wait_for_after(0, words)
+    }
+
+    /// The same, of what was shown after so many bytes.
+    fn wait_for_after(&self, mark: usize, words: &str) -> Result<(), Failed> {
         let end = Instant::now() + PATIENCE;
-        while !self.shown().contains(words) {
+        while !self.shown().get(mark..).is_some_and(|shown| shown.contains(words)) {
             ensure(Instant::now() < end, || {
                 format!("no {words:?} at the end of {:?}", tail(&self.shown()))
             })?;
@@ -217,6 +236,97 @@ fn what_is_opened_is_followed() -> Result<(), Failed> {
     view.press("\u{1b}")?;
     view.press("q")?;
     let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+/// A trace is played, held, gone through, and seen to its end; without rights, where there are others to be had.
+fn a_replay_answers() -> Result<(), Failed> {
+    let file = scratch("terminal.jsonl.zst");
+    let pid = std::process::id().to_string();
+    let mut command = walkprobe();
+    command.args(["trace", "--duration", "2", "--maps", "-p", &pid, "-o"]).arg(&file);
+    let ended = run(&mut command)?;
+    ensure(ended.code() == Some(0), || format!("{:?}: {}", ended.status, ended.stderr))?;
+    let path = file.to_str().ok_or("no path")?.to_owned();
+    let mut view = View::of(100, 30, &["replay", "--paused", &path])?;
+    view.wait_for("PAUSED")?;
+    view.press(" ")?;
+    view.wait_for("plays")?;
+    // To its end, faster than it was; then back to its beginning, where it plays again.
+    view.press("ff")?;
+    view.wait_for("THE END")?;
+    view.press(" ")?;
+    view.wait_for("PID")?;
+    view.press("c")?;
+    // The end of the sentence that a trace has no walkers.
+    view.wait_for("happen.")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    std::fs::remove_file(&file)?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+/// Where `walkprobe walks` can count, so can the view; elsewhere it says why not.
+fn walkers_or_why_not() -> Result<(), Failed> {
+    let ended = run(walkprobe().args(["walks", "--walker", "smaps", "--duration", "0.1"]))?;
+    let words = match ended.code() {
+        Some(0) => "counted",
+        Some(4) => "cannot",
+        code => return Err(format!("walks ended with {code:?}: {}", ended.stderr).into()),
+    };
+    let mut view = View::open(100, 30)?;
+    view.wait_for("PID")?;
+    view.press("c")?;
+    view.wait_for(words)?;
+    view.press("q")?;
+    let status = view.ended()?;
+    ensure(status.success(), || format!("{status}"))
+}
+
+/// Walkers are driven over known leaves while the view counts: both paths stand side by side, with all the calls.
+fn walkers_are_compared() -> Result<(), Failed> {
+    let mut command = walkprobe();
+    command.args(["workload", "walks", "mixed", "--walker", "smaps", "--rounds", "40", "--wait"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().ok_or("no standard input")?;
+    let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+    let mut line = String::new();
+    stdout.read_line(&mut line)?;
+    let pid = line.trim().strip_prefix("ready ").ok_or("the space was not built")?.to_owned();
+    let mut view = View::with(100, 30, &["-p", &pid])?;
+    view.wait_for("PID")?;
+    view.press("c")?;
+    view.wait_for("counted")?;
+    stdin.write_all(b"go\n")?;
+    line.clear();
+    stdout.read_line(&mut line)?;
+    let driven: Value = serde_json::from_str(&line)?;
+    // By the median of hugetlb, which stands 6 columns to the right of the time: only this row has one, and is the first then.
+    view.press(">>>>>>")?;
+    thread::sleep(Duration::from_secs(2));
+    view.press("\r")?;
+    view.wait_for("WALKED")?;
+    // All words are drawn anew, each in one piece.
+    let mark = view.shown().len();
+    resize(&view.terminal, 110, 40)?;
+    kill_process(Pid::from_child(&view.child), Signal::WINCH)?;
+    for path in ["generic", "hugetlb"] {
+        let expected = driven["walkers"].as_array().into_iter().flatten();
+        let mut rows =
+            expected.flat_map(|walker| walker["expected"].as_array().into_iter().flatten());
+        let row = rows.find(|row| row["path"] == path && row["level"] == "pmd");
+        let calls = row.and_then(|row| row["calls"].as_u64()).ok_or("no calls are expected")?;
+        // Where leaf maps are read by way of smaps, there are some of the view's own.
+        if loops().is_none() {
+            view.wait_for_after(mark, &calls.to_string())?;
+        }
+        view.wait_for_after(mark, &path.to_uppercase())?;
+    }
+    view.wait_for_after(mark, "WALKED")?;
+    view.press("q")?;
+    let status = view.ended()?;
+    drop(stdin);
+    child.wait()?;
     ensure(status.success(), || format!("{status}"))
 }
 

@@ -19,6 +19,8 @@ pub(crate) enum Feature {
     WpUnpopulated,
     /// Poison pages.
     Poison,
+    /// Move pages.
+    Move,
 }
 
 impl Feature {
@@ -29,6 +31,7 @@ impl Feature {
             Self::WpHugetlbfsShmem => 1 << 12,
             Self::WpUnpopulated => 1 << 13,
             Self::Poison => 1 << 14,
+            Self::Move => 1 << 16,
         }
     }
 
@@ -39,6 +42,7 @@ impl Feature {
             Self::WpHugetlbfsShmem => "Linux 5.19",
             Self::WpUnpopulated => "Linux 6.4",
             Self::Poison => "Linux 6.6",
+            Self::Move => "Linux 6.8",
         }
     }
 }
@@ -47,6 +51,7 @@ impl Feature {
 const API: u64 = 0xc018_aa3f;
 const REGISTER: u64 = 0xc020_aa00;
 const COPY: u64 = 0xc028_aa03;
+const MOVE: u64 = 0xc028_aa05;
 const WRITE_PROTECT: u64 = 0xc018_aa06;
 const POISON: u64 = 0xc020_aa08;
 
@@ -74,9 +79,9 @@ impl Uffd {
         Self::watch(area, WP, features)
     }
 
-    /// Poisons in an area.
-    pub(crate) fn to_poison(area: &Area) -> io::Result<Self> {
-        Self::watch(area, MISSING, &[Feature::Poison])
+    /// Fills what is missing in an area, with what these features allow.
+    pub(crate) fn to_fill(area: &Area, features: &[Feature]) -> io::Result<Self> {
+        Self::watch(area, MISSING, features)
     }
 
     fn watch(area: &Area, mode: u64, features: &[Feature]) -> io::Result<Self> {
@@ -96,11 +101,25 @@ impl Uffd {
 
     /// Fills pages that are not there with copies of others.
     pub(crate) fn copy(&self, area: &Area, range: Range<usize>, from: &Area) -> io::Result<()> {
+        self.bring(COPY, area, range, from)
+    }
+
+    /// Fills pages that are not there with others, which are not there any more.
+    pub(crate) fn bring_away(
+        &self,
+        area: &Area,
+        range: Range<usize>,
+        from: &Area,
+    ) -> io::Result<()> {
+        self.bring(MOVE, area, range, from)
+    }
+
+    fn bring(&self, how: u64, area: &Area, range: Range<usize>, from: &Area) -> io::Result<()> {
         let (start, length) = within(area, range);
         let mut request = [start, from.range().start, length, 0, 0];
-        self.ask(COPY, &mut request)?;
-        // The last number is how many bytes were copied.
-        if request[4] == length { Ok(()) } else { Err(io::Error::other("copied a part only")) }
+        self.ask(how, &mut request)?;
+        // The last number is how many bytes came.
+        if request[4] == length { Ok(()) } else { Err(io::Error::other("a part only")) }
     }
 
     /// Poisons pages that are not there.

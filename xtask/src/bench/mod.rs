@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: measures, and keeps the table in docs/.
 
 mod live;
+mod measure;
 mod scan;
+mod trace;
+mod walks;
 
 use std::fs;
 
@@ -23,16 +26,28 @@ enum Which {
     /// The page-table scan beside PAGEMAP_SCAN, pagemap and smaps, on this kernel; wants root
     Scan,
     /// What watching costs the watched process, beside a bpftrace script that counts, in a guest
-    Live(live::Options),
+    Live(measure::Options),
+    /// What counting walkers costs those who walk, beside bpftrace and function_graph, in a guest
+    Walks(measure::Options),
+    /// Writing, reading and replaying traces of ten million events, on this machine; and how many events are recorded
+    /// before any is lost, beside bpftrace and trace_pipe, in a guest
+    Trace(trace::Options),
 }
 
 /// Measures, shows the table, and writes it into docs/.
 pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
     let (document, head, table) = match &options.which {
         Which::Scan => ("docs/bench-scan.md", scan::HEAD.to_owned(), scan::run(cx)?),
+        Which::Trace(options) => {
+            ("docs/bench-trace.md", trace::HEAD.to_owned(), trace::run(cx, options)?)
+        }
         Which::Live(options) => {
             let (head, table) = live::run(cx, options)?;
             ("docs/bench-live.md", head, table)
+        }
+        Which::Walks(options) => {
+            let (head, table) = walks::run(cx, options)?;
+            ("docs/bench-walks.md", head, table)
         }
     };
     say::result(&table);

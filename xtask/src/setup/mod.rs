@@ -4,6 +4,7 @@
 
 mod bpftrace;
 mod busybox;
+mod chromium;
 mod linker;
 mod qemu;
 mod rust_src;
@@ -17,6 +18,7 @@ use crate::{kernels, say, series};
 
 pub(crate) use bpftrace::{Bpftrace, ensure as bpftrace};
 pub(crate) use busybox::ensure as busybox;
+pub(crate) use chromium::ensure as chromium;
 pub(crate) use linker::ensure as linker;
 pub(crate) use qemu::ensure as qemu;
 pub(crate) use rust_src::ensure as rust_src;
@@ -28,6 +30,7 @@ pub(crate) fn run(cx: &Context) -> Result<()> {
     linker(cx)?;
     qemu(cx)?;
     busybox(cx)?;
+    chromium(cx)?;
     for series in series::DEFAULT {
         kernels::ensure(cx, series)?;
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use probe_lab::Qemu;
 
-use crate::apt::{self, Apt};
+use crate::apt;
 use crate::context::Context;
 use crate::say;
 
@@ -31,13 +31,5 @@ fn find(cx: &Context) -> Option<Qemu> {
 }
 
 fn fetch(cx: &Context) -> Result<()> {
-    let apt = Apt::this_machine(&cx.cache)?;
-    apt.update()?;
-    let scratch = cx.cache.scratch()?;
-    let root = scratch.path().join("root");
-    for deb in apt.download_with_dependencies(&[PACKAGE], &scratch.path().join("debs"))? {
-        apt::unpack(&deb, &root)?;
-    }
-    cx.cache.install(&root, FOLDER)?;
-    Ok(())
+    apt::install(&cx.cache, PACKAGE, FOLDER, |_| Ok(()))
 }

@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result};
 use super::stage;
 use super::tally::{Counted, Tally};
 use crate::context::Context;
-use crate::{build_ebpf, exec, say};
+use crate::{build_ebpf, exec, fuzz, say, setup};
+
+/// Tells the tests of reports which Chromium to use.
+const BROWSER_VARIABLE: &str = "WALKPROBE_CHROMIUM";
 
 /// Format, lints, then unit, snapshot and doc tests.
 pub(super) fn run(cx: &Context, tally: &Tally) {
@@ -26,12 +29,36 @@ pub(super) fn run(cx: &Context, tally: &Tally) {
         exec::visible(cargo.args(["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]))?;
         // What cargo does not count among all targets, because `cargo test` does not run it.
         let mut cargo = cx.workspace.cargo();
-        cargo.args(["clippy", "--quiet", "--package", "walkprobe", "--test", "guest"]);
+        cargo.args([
+            "clippy",
+            "--quiet",
+            "--package",
+            "walkprobe",
+            "--test",
+            "guest",
+            "--test",
+            "browser",
+        ]);
         exec::visible(cargo.args(["--", "-D", "warnings"]))
     });
     let mut cargo = cx.workspace.cargo();
     cargo.args(["test", "--no-fail-fast"]);
     tests(tally, "unit, snapshot and doc tests", "", &mut cargo);
+    reports(cx, tally);
+    stage(tally, "a minute of fuzzing", || fuzz::shortly(cx));
+}
+
+/// Reports in a browser.
+fn reports(cx: &Context, tally: &Tally) {
+    match setup::chromium(cx) {
+        Ok(chromium) => {
+            let mut cargo = cx.workspace.cargo();
+            cargo.args(["test", "--package", "walkprobe", "--test", "browser"]);
+            cargo.env(BROWSER_VARIABLE, chromium);
+            tests(tally, "reports in Chromium", "", &mut cargo);
+        }
+        Err(error) => tally.fail(format!("reports in Chromium: {error:#}")),
+    }
 }
 
 /// Runs a program that prints a line for each test, and counts them.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::say;
 
@@ -96,20 +97,22 @@ pub(super) struct Counted<'a> {
     tally: &'a Tally,
     stage: &'a str,
     shown_before: Option<&'a str>,
+    start: Instant,
     partial: Vec<u8>,
 }
 
 impl<'a> Counted<'a> {
-    /// For one stage; `shown_before` stands before each line, and without it nothing is shown.
+    /// For one stage; `shown_before` and the seconds since now stand before each line, and without it nothing is shown.
     pub(super) fn new(tally: &'a Tally, stage: &'a str, shown_before: Option<&'a str>) -> Self {
-        Self { tally, stage, shown_before, partial: Vec::new() }
+        Self { tally, stage, shown_before, start: Instant::now(), partial: Vec::new() }
     }
 
     fn line(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         self.tally.line(self.stage, &line);
         if let Some(before) = self.shown_before {
-            say::result(format_args!("{before}{}", line.trim_end()));
+            let seconds = self.start.elapsed().as_secs();
+            say::result(format_args!("[{before} {seconds:4} s] {}", line.trim_end()));
         }
     }
 }

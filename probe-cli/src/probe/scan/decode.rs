@@ -62,7 +62,20 @@ pub(super) struct Decoder<'a, F> {
     open_marks: Marks,
     /// One past the last address that was looked at.
     covered: u64,
-    misplaced: u64,
+    misplaced: Misplaced,
+}
+
+/// What is not told, because it changed meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Misplaced {
+    /// Where a table of the last level kept changing.
+    pub(super) torn: Vec<Range<u64>>,
+    /// Leaves that reach across the border of a range.
+    pub(super) across: Vec<Range<u64>>,
+    /// Leaves where another one had been told already.
+    pub(super) twice: u64,
+    /// Leaves in no range.
+    pub(super) beside: u64,
 }
 
 impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
@@ -85,7 +98,7 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
             open_in: 0,
             open_marks: Marks::default(),
             covered: 0,
-            misplaced: 0,
+            misplaced: Misplaced::default(),
         }
     }
 
@@ -112,13 +125,15 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
                 {
                     self.table(Entries { start: below.start, values: entries, orders });
                     next = all.next();
+                } else {
+                    self.misplaced.torn.push(start..start + (1 << part.shift));
                 }
             }
         }
     }
 
-    /// Hands out the last run; gives the number of leaves that were not where they should be.
-    pub(super) fn finish(mut self) -> u64 {
+    /// Hands out the last run; gives what was not told.
+    pub(super) fn finish(mut self) -> Misplaced {
         self.flush();
         self.misplaced
     }
@@ -131,10 +146,17 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
             return;
         }
         let end = start + size.bytes();
-        let range = self.range_at(start);
-        if start < self.covered || range.is_none_or(|range| range.start > start || range.end < end)
-        {
-            self.misplaced += 1;
+        let range = self.range_at(start).filter(|range| range.start < end);
+        if range.is_none() && start >= self.covered {
+            self.misplaced.beside += 1;
+            return;
+        }
+        if start < self.covered {
+            self.misplaced.twice += 1;
+            return;
+        }
+        if range.is_none_or(|range| range.start > start || range.end < end) {
+            self.misplaced.across.push(start..end);
             return;
         }
         self.covered = end;
@@ -147,13 +169,13 @@ impl<'a, F: FnMut(usize, Run)> Decoder<'a, F> {
     fn table(&mut self, mut rest: Entries<'_>) {
         if rest.start < self.covered {
             let twice = rest.take_until(self.covered);
-            self.misplaced += twice.occupied();
+            self.misplaced.twice += twice.occupied();
         }
         while !rest.values.is_empty() {
             let range = self.range_at(rest.start);
             let (from, to) = range.map_or((u64::MAX, u64::MAX), |range| (range.start, range.end));
             if from > rest.start {
-                self.misplaced += rest.take_until(from).occupied();
+                self.misplaced.beside += rest.take_until(from).occupied();
                 continue;
             }
             let inside = rest.take_until(to);

@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 use probe_common::{
     entry::{ENTRIES, PMD_SHIFT, PTE_SHIFT, PUD_SHIFT, bits},
@@ -6,7 +6,7 @@ use probe_common::{
 };
 use proptest::prelude::*;
 
-use super::{Answer, Decoder};
+use super::{Answer, Decoder, Misplaced};
 use crate::{
     kernel::facts::Facts,
     model::{
@@ -53,11 +53,11 @@ impl Made {
         self
     }
 
-    fn decode_all(&self, range: Range<u64>, wants: Wants) -> (Vec<(usize, Run)>, u64) {
+    fn decode_all(&self, range: Range<u64>, wants: Wants) -> (Vec<(usize, Run)>, Misplaced) {
         self.decode(std::slice::from_ref(&range), wants)
     }
 
-    fn decode(&self, ranges: &[Range<u64>], wants: Wants) -> (Vec<(usize, Run)>, u64) {
+    fn decode(&self, ranges: &[Range<u64>], wants: Wants) -> (Vec<(usize, Run)>, Misplaced) {
         let kinds = kinds();
         let mut runs = Vec::new();
         let mut decoder = Decoder::new(&kinds, ranges, wants, |range, run| runs.push((range, run)));
@@ -93,7 +93,8 @@ fn tables_stand_behind_the_entries_that_point_to_them() {
             (0, 4 * PMD + 2 * PAGE, 2 * PAGE, Swap),
         ]
     );
-    assert_eq!(misplaced, 0);
+    let torn = iter::once(3 * PMD..4 * PMD).collect();
+    assert_eq!(misplaced, Misplaced { torn, ..Misplaced::default() });
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn runs_go_on_from_table_to_table_and_end_with_their_range() {
         lengths,
         [(0, LeafSize::PUD, 1), (1, LeafSize::BASE, 517), (2, LeafSize::BASE, 507)]
     );
-    assert_eq!(misplaced, 0);
+    assert_eq!(misplaced, Misplaced::default());
 }
 
 #[test]
@@ -124,7 +125,8 @@ fn what_fits_no_range_is_counted() {
     let (runs, misplaced) = made.decode(&[PAGE..2 * PAGE, PMD + 2 * PAGE..PMD + 4 * PAGE], NOTHING);
     assert_eq!(brief(&runs), [(1, PMD + 2 * PAGE, 2 * PAGE, LeafKind::Present)]);
     // The huge leaf, the first and the last page, and two pages told again.
-    assert_eq!(misplaced, 5);
+    let across = iter::once(0..PMD).collect();
+    assert_eq!(misplaced, Misplaced { across, twice: 2, beside: 2, ..Misplaced::default() });
 }
 
 #[test]
@@ -197,6 +199,7 @@ proptest! {
             prop_assert_eq!(told[usize::try_from(page).unwrap()], expected);
             beside += u64::from(!inside && entry != 0);
         }
-        prop_assert_eq!(misplaced, beside);
+        prop_assert_eq!(misplaced.across.len() as u64 + misplaced.beside, beside);
+        prop_assert!(misplaced.torn.is_empty() && misplaced.twice == 0);
     }
 }

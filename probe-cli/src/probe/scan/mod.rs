@@ -24,6 +24,7 @@ use aya::{
 use probe_common::{
     config::Config,
     scan::{self as records, DONE, Op, Orders, PARTS, Part, RANGES, Scan, Table},
+    site::Sites,
 };
 use thiserror::Error;
 
@@ -98,15 +99,18 @@ pub struct Scanner {
 }
 
 /// What a scan has read, and how it went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
     /// Tables of the last level that were read.
     pub tables: u64,
     /// Tables that were read again, because they changed meanwhile.
     pub retried: u64,
-    /// Tables that changed each time, of which nothing is told, and leaves that were not where they
-    /// should be: beside the ranges, or across a border.
+    /// Tables that changed each time, of which nothing is told, and leaves across the border of a range.
     pub torn: u64,
+    /// Where they are; of some of them that is not known.
+    pub torn_at: Vec<Range<u64>>,
+    /// Leaves in no range, of which nothing is told: what lies between ranges that are near each other is read too.
+    pub beside: u64,
 }
 
 /// An address space, kept alive while it is looked at.
@@ -247,7 +251,10 @@ impl Scanner {
                 }
             }
         }
-        effort.torn += decoder.finish();
+        let misplaced = decoder.finish();
+        effort.torn += misplaced.across.len() as u64 + misplaced.twice;
+        effort.torn_at = [misplaced.torn, misplaced.across].concat();
+        effort.beside += misplaced.beside;
         Ok(effort)
     }
 
@@ -313,7 +320,8 @@ impl Scanner {
 fn load(cast: Option<Cast>) -> Result<Ebpf, ScanError> {
     // The scan has no exchanges.
     let instructions = Instructions { cast, exchange: true };
-    Ok(object::load(&Config::NONE, Sizes::SMALLEST, 0, instructions).map_err(ProbeError::from)?)
+    Ok(object::load(&Config::NONE, &Sites::NONE, Sizes::SMALLEST, 0, instructions)
+        .map_err(ProbeError::from)?)
 }
 
 /// Has the kernel verify the program.

@@ -13,6 +13,17 @@ pub(super) fn hurry_khugepaged() -> io::Result<Vec<Setting>> {
     change(folder, &[("scan_sleep_millisecs", "10"), ("pages_to_scan", "100000")])
 }
 
+/// Faults in memory that may have huge pages get folios of 64 KiB.
+pub(super) fn folios() -> io::Result<Vec<Setting>> {
+    let folder = "/sys/kernel/mm/transparent_hugepage";
+    change(folder, &[("hugepages-64kB/enabled", "always"), ("hugepages-2048kB/enabled", "never")])
+}
+
+/// ksmd maps the page of zeroes in the place of pages that have nothing else.
+pub(super) fn merge_with_zero() -> io::Result<Vec<Setting>> {
+    change("/sys/kernel/mm/ksm", &[("use_zero_pages", "1")])
+}
+
 /// So does ksmd.
 pub(super) fn hurry_ksmd() -> io::Result<Vec<Setting>> {
     let folder = "/sys/kernel/mm/ksm";

@@ -5,10 +5,12 @@
 //! | line | meaning |
 //! |---|---|
 //! | `needs WORD` | what the kernel must have; else the scenario is ignored |
-//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `hugetlb-shared` (with a second one, `NAME2`), `shared`, `shmem-huge` |
+//! | `KIND NAME LENGTH` | an area: `base`, `huge`, `hugetlb2M`, `hugetlb1G`, `hugetlb-shared` (with a second one, `NAME2`), `shared`, `shmem-huge`, `stack` (its last page grows downwards), `device` (memory of a PCI device) |
 //! | `VERB NAME OFFSET LENGTH [MORE]` | an operation on a part of an area |
 //! | `watch` | what comes before is the beginning; what comes behind is watched |
 //! | `hurry-khugepaged` | khugepaged works all the time until the end |
+//! | `folios` | faults get folios of 64 KiB until the end |
+//! | `ksm-zero` | ksmd merges with the page of zeroes until the end |
 //! | `hurry-ksmd` | ksmd works all the time until the end |
 //! | `on-node 0` | what comes behind runs on the first memory node |
 //! | `shrink` | the kernel's shrinkers run until a folio has been split |
@@ -18,7 +20,7 @@
 //! | `also CAUSE` | its operations are told even when they changed no leaf |
 //! | `read-it` | what has been marked is read: the effects of what comes before are told apart from later ones |
 //! | `expect CAUSE by ACTOR: CHANGES` | the next transaction, or several that did the same; `expect@6.1,6.12` on these kernels only |
-//! | `map NAME: STATE LENGTH, ...` | what stands in the area at the end |
+//! | `map NAME: STATE LENGTH, ...` | what stands in the area at the end; `map@6.1,6.12` on these kernels only |
 //!
 //! Every operation that is told must be a row of what `walkprobe top` draws of its VMA, too.
 
@@ -57,13 +59,18 @@ pub(crate) fn trials() -> Vec<Trial> {
         "fault-hugetlb-1g",
         "fault-shmem-thp",
         "fault-zero",
+        "fault-folio",
+        "fault-device",
         "populate",
         "copy-on-write",
+        "copy-on-write-thp",
         "split-file",
         "split-mprotect",
         "split-munmap",
         "split-dontneed",
+        "split-mlock",
         "collapse-madvise",
+        "collapse-file",
         "zap-dontneed",
         "zap-munmap",
         "zap-remove",
@@ -78,6 +85,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         "guard",
         "uffd-copy",
         "uffd-protect",
+        "uffd-move",
         "map-fixed",
         "hugetlb-zap",
         "hugetlb-share",
@@ -88,9 +96,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         "truncate-folio",
         "ksm-merge",
         "ksm-unmerge",
+        "ksm-zero",
         "swapoff",
         "vma-split",
         "vma-merge",
+        "vma-resize",
+        "vma-grow",
         // The last one: khugepaged goes on for a while.
         "collapse-khugepaged",
     ]
@@ -120,18 +131,20 @@ static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
 /// The map of this process, when everything has been read; the first time it begins to be watched.
 fn map() -> Result<Tracked, Failed> {
     let mut watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
-    if watcher.is_none() {
-        *watcher = Some(Watcher::begin(process::id(), RING_BYTES)?);
+    if let Some(watcher) = watcher.as_mut() {
+        return watcher.map();
     }
-    watcher.as_ref().ok_or("nobody watches")?.map()
+    let begun = watcher.insert(Watcher::begin(vec![process::id()], RING_BYTES));
+    begun.watch(process::id())?;
+    begun.map()
 }
 
 /// Ends the watching, and makes the map anew from what was recorded.
 fn replay() -> Result<(), Failed> {
     let watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner).take();
     // A filter left no scenario before this one.
-    let Some(watcher) = watcher else { return Ok(()) };
-    watcher.end().map(drop)
+    let Some(mut watcher) = watcher else { return Ok(()) };
+    watcher.leave().map(drop)
 }
 
 fn need(word: &str) -> Lack {
@@ -142,6 +155,9 @@ fn need(word: &str) -> Lack {
         "hints" => need::hints(),
         "ksm" => need::ksm(),
         "uffd-shared" => need::userfaultfd(&[Feature::PagefaultFlagWp, Feature::WpHugetlbfsShmem]),
+        "uffd-move" => need::userfaultfd(&[Feature::Move]),
+        "folios" => need::small_thp(),
+        "device" => need::device(),
         "guard" => need::guard(),
         "uffd" => need::userfaultfd(&[Feature::PagefaultFlagWp]),
         "hugetlb2M" => need::hugetlb(PMD, 4),

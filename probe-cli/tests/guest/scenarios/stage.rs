@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fs::File, ops::Range, os::fd::AsFd as _};
 
 use libtest_mimic::Failed;
-use walkprobe::{maps::history, track::map::Tracked};
+use walkprobe::{
+    maps::history,
+    track::{log::Transaction, map::Tracked},
+};
 
 use super::{
     machine::{self, Place},
@@ -19,6 +22,7 @@ use crate::{
     setting::Setting,
     swap::{Swap, page_out},
     uffd::{Feature, Uffd},
+    vfio::Device,
 };
 
 /// What has been made so far.
@@ -30,6 +34,7 @@ pub(super) struct Stage {
     settings: Vec<Setting>,
     swap: Option<Swap>,
     place: Option<Place>,
+    devices: Vec<Device>,
     /// The map at the beginning.
     before: Option<Tracked>,
     /// Causes that are told even when no leaf changed.
@@ -48,20 +53,22 @@ impl Stage {
             ["watch"] => self.before = Some(map()?),
             ["also", cause] => self.also.push(cause.to_owned()),
             ["on-node", "0"] => self.place = Some(Place::first()?),
+            ["folios"] => self.settings.extend(machine::folios()?),
+            ["ksm-zero"] => self.settings.extend(machine::merge_with_zero()?),
             ["hurry-ksmd"] => self.settings.extend(machine::hurry_ksmd()?),
             ["shrink"] => machine::shrink()?,
             ["swapoff"] => drop(self.swap.take()),
             ["await", cause, name] => self.wait_for_cause(cause, name)?,
             ["read-it"] => drop(map()?),
-            ["map", name, ..] => {
+            [map, name, ..] if is_word(map, "map") => {
                 let (_, map) = line.split_once(": ").ok_or("no colon")?;
-                self.maps.push((name.trim_end_matches(':').to_owned(), map.to_owned()));
+                if is_here(words[0]) {
+                    self.maps.push((name.trim_end_matches(':').to_owned(), map.to_owned()));
+                }
             }
-            [expect, ..] if expect.starts_with("expect") => {
-                let (head, told) = line.split_once(' ').ok_or("nothing is expected")?;
-                let kernels = head.split_once('@').map(|(_, kernels)| kernels);
-                let here = guest().unwrap_or_default();
-                if kernels.is_none_or(|kernels| kernels.split(',').any(|series| series == here)) {
+            [expect, ..] if is_word(expect, "expect") => {
+                let (_, told) = line.split_once(' ').ok_or("nothing is expected")?;
+                if is_here(expect) {
                     self.expected.push(told.to_owned());
                 }
             }
@@ -78,6 +85,14 @@ impl Stage {
     fn area(&mut self, kind: &str, name: &str, length: usize) -> Result<(), Failed> {
         let area = match kind {
             "base" => Area::base(length)?,
+            "stack" => Area::stack(length)?,
+            "device" => {
+                let device = Device::open()?;
+                let (file, offset) = device.memory();
+                let area = Area::new(length, Backing::Device(file, offset.try_into()?))?;
+                self.devices.push(device);
+                area
+            }
             "huge" => Area::huge(length)?.ok_or("THP is switched off")?,
             "hugetlb2M" => Area::hugetlb(length, PMD)?.ok_or("the pool is empty")?,
             "hugetlb1G" => Area::hugetlb(length, PUD)?.ok_or("the pool is empty")?,
@@ -118,6 +133,9 @@ impl Stage {
         let other = |at: usize| more.get(at).and_then(|name| self.areas.get(*name));
         match verb {
             "write" => area.write(range),
+            "write-zero" => area.fill(range, 0),
+            "lock" => area.lock(range)?,
+            "grow" => area.grow(range, size(more)?)?,
             "read" => area.read(range),
             "forbid" => area.forbid(range)?,
             "protect" => area.protect(range, libc::PROT_READ)?,
@@ -148,10 +166,15 @@ impl Stage {
                 let uffd = Uffd::to_protect(area, &[Feature::PagefaultFlagWp])?;
                 self.uffds.push(uffd);
             }
-            "uffd-copy" => {
+            "uffd-missing" => self.uffds.push(Uffd::to_fill(area, &[Feature::Move])?),
+            "uffd-copy" | "uffd-move" => {
                 let uffd = self.uffds.last().ok_or("no userfaultfd")?;
-                let length = range.len();
-                uffd.copy(area, range, &other(0).ok_or("where from?")?.part(0..length))?;
+                let from = other(0).ok_or("where from?")?.part(0..range.len());
+                if verb == "uffd-copy" {
+                    uffd.copy(area, range, &from)?;
+                } else {
+                    uffd.bring_away(area, range, &from)?;
+                }
             }
             "uffd-protect" => {
                 self.uffds.last().ok_or("no userfaultfd")?.protect(area, range)?;
@@ -163,13 +186,16 @@ impl Stage {
 
     /// Waits until an operation on an area is told.
     fn wait_for_cause(&self, cause: &str, name: &str) -> Result<(), Failed> {
+        until(cause, || self.is_told(cause, name).ok()?.then_some(()))
+    }
+
+    /// Whether an operation on an area is told.
+    fn is_told(&self, cause: &str, name: &str) -> Result<bool, Failed> {
         let range = self.areas.get(name).ok_or("no such area")?.range();
         let before = self.before.as_ref().map_or(0, last);
-        until(cause, || {
-            let map = map().ok()?;
-            let mut new = map.transactions().iter().rev().take_while(|one| one.number > before);
-            new.any(|one| history::name(&one.cause) == cause && one.concerns(&range)).then_some(())
-        })
+        let map = map()?;
+        let is_one = |one: &Transaction| history::name(&one.cause) == cause && one.concerns(&range);
+        Ok(map.after(before).any(is_one))
     }
 
     /// Waits until something stands in a part of an area.
@@ -207,6 +233,18 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// Whether it is this word, for some kernels or for all: `map`, `map@6.1,6.12`.
+fn is_word(head: &str, word: &str) -> bool {
+    head.split('@').next() == Some(word)
+}
+
+/// Whether a line that begins so is for this kernel.
+fn is_here(head: &str) -> bool {
+    let here = guest().unwrap_or_default();
+    let kernels = head.split_once('@').map(|(_, kernels)| kernels);
+    kernels.is_none_or(|kernels| kernels.split(',').any(|series| series == here))
 }
 
 fn bytes(text: &str) -> Result<usize, Failed> {

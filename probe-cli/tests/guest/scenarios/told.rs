@@ -51,10 +51,47 @@ pub(super) fn told(
             _ => told.push(Told { cause, by, changes: one.changes.clone() }),
         }
     }
+    without_moments(told, also)
+}
+
+/// A reading may fall into the middle of an operation of another thread: ksmd takes an entry away before it puts in the new one. What
+/// another one of the same puts back is no change; of the causes in `also`.
+fn without_moments(all: Vec<Told>, also: &[String]) -> Vec<Told> {
+    let mut told: Vec<Told> = Vec::new();
+    for one in all {
+        let Some(last) = told.last_mut().filter(|last| {
+            also.iter().any(|name| *name == one.cause)
+                && last.cause == one.cause
+                && last.by == one.by
+        }) else {
+            told.push(one);
+            continue;
+        };
+        if last.puts_back(&one) {
+            last.changes.clear();
+        } else if !(last.changes.is_empty() && one.changes.is_empty()) {
+            told.push(one);
+        }
+        // What stood on both sides of it is one now.
+        if let [.., before, last] = &told[..]
+            && (before.cause, &before.by) == (last.cause, &last.by)
+            && before.changes.is_empty()
+            && last.changes.is_empty()
+        {
+            told.pop();
+        }
+    }
     told
 }
 
 impl Told {
+    /// Whether what one did is the opposite of this.
+    fn puts_back(&self, one: &Self) -> bool {
+        let opposite: Changes =
+            one.changes.iter().map(|(&(before, after), &bytes)| ((after, before), bytes)).collect();
+        !opposite.is_empty() && opposite == self.changes
+    }
+
     /// As a line of a scenario: `zap by itself: 4K -> hole: 1M`.
     pub(super) fn line(&self) -> String {
         let changes = if self.changes.is_empty() {

@@ -1,5 +1,7 @@
 //! `cargo xtask report`: documents that are made from real runs.
 
+mod walks;
+
 use std::fs;
 use std::time::Duration;
 
@@ -21,9 +23,15 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Which {
-    /// Run doctor on the kernels, record their facts, and write docs/support.md
+    /// Run doctor on the kernels, record their facts, and write docs/support.md and docs/walkers.md
     Support {
         /// Series to record anew; the others keep what was recorded
+        #[arg(long, value_delimiter = ',', default_values = series::ALL)]
+        kernels: Vec<String>,
+    },
+    /// Drive the walkers over both paths on the kernels, and write the table in docs/walks.md
+    Walks {
+        /// Series to measure anew; the others keep what was recorded
         #[arg(long, value_delimiter = ',', default_values = series::ALL)]
         kernels: Vec<String>,
     },
@@ -33,6 +41,7 @@ enum Which {
 pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
     match &options.which {
         Which::Support { kernels } => support(cx, kernels),
+        Which::Walks { kernels } => walks::run(cx, kernels),
     }
 }
 
@@ -41,19 +50,42 @@ const PATIENCE: Duration = Duration::from_mins(3);
 
 fn support(cx: &Context, kernels: &[String]) -> Result<()> {
     let lab = Lab::open(cx)?;
-    let folder = cx.workspace.root.join("probe-cli/tests/facts");
+    let made = Made {
+        what: "doctor",
+        folder: "probe-cli/tests/facts",
+        documents: "docs/support.md and docs/walkers.md",
+    };
+    record(cx, kernels, &made, |series| doctor(cx, &lab, series))
+}
+
+/// What is recorded of each kernel, in a file of a folder, and the documents that are made of it.
+struct Made {
+    what: &'static str,
+    folder: &'static str,
+    documents: &'static str,
+}
+
+/// Records something of each kernel, and has the documents written.
+fn record(
+    cx: &Context,
+    kernels: &[String],
+    made: &Made,
+    measure: impl Fn(&str) -> Result<Value>,
+) -> Result<()> {
+    let Made { what, folder, documents } = made;
+    let folder = cx.workspace.root.join(folder);
     fs::create_dir_all(&folder)?;
     for series in kernels {
-        let record = say::step(&format!("doctor on {series}"), || doctor(cx, &lab, series))?;
+        let record = say::step(&format!("{what} on {series}"), || measure(series))?;
         let file = folder.join(format!("{series}.json"));
         fs::write(&file, serde_json::to_string_pretty(&record)? + "\n")
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    // The table is rendered by the test that checks it: one source.
+    // The tables are rendered by the tests that check them: one source.
     let mut cargo = cx.workspace.cargo();
     cargo.args(["test", "--quiet", "--package", "walkprobe", "--test", "support"]);
     cargo.env("UPDATE_DOCS", "1");
-    exec::visible(&mut cargo).context("docs/support.md could not be written")
+    exec::visible(&mut cargo).with_context(|| format!("{documents} could not be written"))
 }
 
 /// What doctor says on a kernel: the facts, and what was attached.

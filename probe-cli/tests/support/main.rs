@@ -2,42 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf};
+mod compared;
+mod recorded;
+mod walkers;
 
-use serde_json::Value;
-use walkprobe::{
-    kernel::facts::Facts,
-    plan::{Row, plan},
-};
+use std::fmt::Write as _;
 
-/// What was recorded on one kernel by `cargo xtask report support`.
-struct Recorded {
-    series: String,
-    facts: Facts,
-    /// The candidate that was really attached, by probe.
-    attached: BTreeMap<String, Value>,
-}
-
-fn recorded() -> Vec<Recorded> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/facts");
-    let mut all: Vec<Recorded> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let mut record: Value =
-                serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-            Recorded {
-                series: path.file_stem().unwrap().to_str().unwrap().to_owned(),
-                facts: serde_json::from_value(record["facts"].take()).unwrap(),
-                attached: serde_json::from_value(record["attached"].take()).unwrap(),
-            }
-        })
-        .collect();
-    all.sort_by_key(|record| {
-        record.series.split('.').map(|number| number.parse().unwrap()).collect::<Vec<u32>>()
-    });
-    all
-}
+use recorded::recorded;
+use walkprobe::plan::{Row, plan};
 
 /// The candidate that the plan would try first.
 fn first(row: &Row) -> Option<&walkprobe::plan::Candidate> {
@@ -79,13 +51,7 @@ fn a_kernel_without_a_function_says_so() {
 
 #[test]
 fn the_support_table_is_up_to_date() {
-    let text = support();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/support.md");
-    if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, &text).unwrap();
-    }
-    let committed = fs::read_to_string(&path).unwrap();
-    assert!(committed == text, "docs/support.md is old: run `cargo xtask report support`");
+    recorded::is_up_to_date("support.md", &support());
 }
 
 fn support() -> String {
