@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,8 +31,10 @@ pub const TICK: Duration = Duration::from_millis(250);
 /// Where nothing tells of changes, reading everything may take this share of the time.
 const SHARE: u32 = 20;
 
-/// The most records that are taken in before a tick, so that a flood of them cannot put it off for ever.
-const FLOOD: usize = 1 << 18;
+/// How long a record is waited for that a thread has begun and not finished, because it was preempted there: those behind
+/// it cannot be taken. What comes later is read at the next tick.
+const UNFINISHED: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// How often in a row something is read at a tick.
 const ATTEMPTS: u32 = 4;
@@ -43,6 +46,8 @@ pub struct Collector {
     watched: BTreeMap<u32, Watched>,
     tick: Duration,
     due: Instant,
+    /// The tick that is due, since when, in ns of the monotonic clock: readings come after what happened before it.
+    began: Option<u64>,
     lost: u64,
     missed: u64,
     /// The changes of leaves, beside faults, are no events: this kernel does not tell them, or nobody asked.
@@ -74,6 +79,7 @@ impl Collector {
             watched: BTreeMap::new(),
             tick,
             due: Instant::now(),
+            began: None,
             lost: 0,
             missed: 0,
             is_blind,
@@ -138,7 +144,8 @@ impl Collector {
             self.reader.forget(pid);
             watched.wanted.everything();
         }
-        self.tick(take)
+        // Events that wait belong into what begins now, and mark again what they concern.
+        self.readings(take)
     }
 
     /// Whether maps can only be kept up to date by reading everything again.
@@ -163,40 +170,63 @@ impl Collector {
         mut take: impl FnMut(Input),
     ) -> Result<(), ProbeError> {
         let timeout = timeout.min(self.due.saturating_duration_since(Instant::now()));
-        self.events(timeout, &mut take)?;
-        if Instant::now() >= self.due {
-            self.tick(&mut take)?;
+        let newest = self.events(timeout, &mut take)?;
+        match self.began {
+            None if Instant::now() < self.due => Ok(()),
+            // A batch at a time, so that a caller can look at the clock.
+            began => {
+                let began = *self.began.insert(began.unwrap_or_else(clock::monotonic));
+                if newest.is_none_or(|newest| newest >= began) {
+                    self.readings(take)
+                } else {
+                    Ok(())
+                }
+            }
         }
-        Ok(())
     }
 
+    /// Hands out a batch of events; gives the time of the last one.
     fn events(
         &mut self,
         timeout: Duration,
         take: &mut impl FnMut(Input),
-    ) -> Result<usize, ProbeError> {
+    ) -> Result<Option<u64>, ProbeError> {
         let watched = &mut self.watched;
+        let mut newest = None;
         self.live.poll(timeout, |event| {
+            newest = Some(event.time);
             for (_, watched) in watched.iter_mut().filter(|(pid, _)| event.concerns(**pid)) {
                 watched.wanted.event(&event);
             }
             take(event.into());
-        })
+        })?;
+        Ok(newest)
     }
 
-    /// Reads again what is marked, now.
+    /// Reads again what is marked, now, after what happened until now.
     ///
     /// # Errors
     /// When waiting or reading the counters fails.
     pub fn tick(&mut self, mut take: impl FnMut(Input)) -> Result<(), ProbeError> {
-        let mut taken = 0;
+        let began = clock::monotonic();
+        let patience = Instant::now() + UNFINISHED;
         loop {
-            let more = self.events(Duration::ZERO, &mut take)?;
-            taken += more;
-            if more == 0 || taken > FLOOD {
-                break;
+            match self.events(Duration::ZERO, &mut take)? {
+                // What happens later waits, so that a flood of events cannot put the readings off for ever.
+                Some(newest) if newest >= began => break,
+                Some(_) => {}
+                None if self.live.has_unfinished()? && Instant::now() < patience => {
+                    thread::sleep(PAUSE);
+                }
+                None => break,
             }
         }
+        self.readings(take)
+    }
+
+    /// Reads again what is marked.
+    fn readings(&mut self, mut take: impl FnMut(Input)) -> Result<(), ProbeError> {
+        self.began = None;
         let lost = self.live.lost()?;
         let mut why = Why::Marks;
         if lost > self.lost {

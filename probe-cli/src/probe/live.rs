@@ -149,7 +149,7 @@ impl Live {
             && let Some(left) =
                 end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
         {
-            if !self.wait(left.min(LOOK))? {
+            if self.is_readable(left.min(LOOK))?.is_none() {
                 break;
             }
             taken = self.drain(BATCH, &mut take);
@@ -178,14 +178,23 @@ impl Live {
         taken
     }
 
-    /// Whether nothing interrupted the wait.
-    fn wait(&self, timeout: Duration) -> Result<bool, ProbeError> {
+    /// Whether there are records within this time; none when a signal interrupts the wait.
+    fn is_readable(&self, timeout: Duration) -> Result<Option<bool>, ProbeError> {
         let timeout = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&timeout)) {
-            Ok(_ready) => Ok(true),
-            Err(rustix::io::Errno::INTR) => Ok(false),
+            Ok(ready) => Ok(Some(ready > 0)),
+            Err(rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(ProbeError::Wait(error.into())),
         }
+    }
+
+    /// Whether there are records that cannot be taken yet: the kernel side has begun the first of them and not finished it
+    /// (kernel/bpf/ringbuf.c, `BPF_RINGBUF_BUSY_BIT`; the file is readable while there is anything, finished or not).
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn has_unfinished(&self) -> Result<bool, ProbeError> {
+        Ok(self.is_readable(Duration::ZERO)? == Some(true))
     }
 
     /// What the kernel side has counted until now.

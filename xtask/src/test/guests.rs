@@ -162,12 +162,13 @@ fn one(
     let start = Instant::now();
     let shown_before = boot.name.clone();
     let (silent, silent_tally) = (String::new(), Tally::default());
+    let mut counted = Counted::new(tally, &name, Some(&shown_before));
     let outcome = probe_lab::boot(
         &lab.qemu,
         &machine,
         Streams {
             input: Input::None,
-            stdout: &mut Counted::new(tally, &name, Some(&shown_before)),
+            stdout: &mut counted,
             // Shown, but what looks like a verdict there is none.
             stderr: &mut Counted::new(&silent_tally, &silent, Some(&shown_before)),
         },
@@ -185,7 +186,14 @@ fn one(
             }
         }
         Err(error @ Error::Interrupted(_)) => return Err(error),
-        Err(error) => tally.fail(format!("{name}: {}", anyhow::Error::from(error))),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            let under_way = match counted.under_way() {
+                nothing if nothing.is_empty() => String::new(),
+                test => format!(" (under way: `{test}`)"),
+            };
+            tally.fail(format!("{name}: {error}{under_way}"));
+        }
     }
     Ok(())
 }

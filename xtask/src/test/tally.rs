@@ -107,6 +107,11 @@ impl<'a> Counted<'a> {
         Self { tally, stage, shown_before, start: Instant::now(), partial: Vec::new() }
     }
 
+    /// What a test runner has begun and not ended: the start of a line that is to come, without the space around it.
+    pub(super) fn under_way(&self) -> String {
+        String::from_utf8_lossy(&self.partial).trim().to_owned()
+    }
+
     fn line(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         self.tally.line(self.stage, &line);
@@ -160,8 +165,14 @@ mod tests {
     fn lines_are_counted_however_they_arrive() -> io::Result<()> {
         let tally = Tally::default();
         let mut counted = Counted::new(&tally, "guest", None);
-        for piece in ["test a ..", ". ok\ntest b ... FAI", "LED\ntest c ... ok"] {
+        for (piece, under_way) in [
+            ("test a ..", "test a .."),
+            (". ok\ntest b ... FAI", "test b ... FAI"),
+            ("LED\n", ""),
+            ("test c ... ok", "test c ... ok"),
+        ] {
             counted.write_all(piece.as_bytes())?;
+            assert_eq!(counted.under_way(), under_way);
         }
         drop(counted);
         assert_eq!(tally.change(|counts| counts.passed), 2);

@@ -78,7 +78,7 @@ pub fn run(args: &Args, verbose: u8) -> anyhow::Result<ExitCode> {
         Source::Events(Box::new(live))
     };
     // The maps at the beginning come before the first event.
-    source.tick(&mut files)?;
+    source.begin_anew(&mut files)?;
     if let Some(launched) = &mut launched {
         launched.go()?;
     }

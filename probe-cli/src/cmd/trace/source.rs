@@ -28,19 +28,6 @@ impl Source {
         }
     }
 
-    /// Reads what is marked, and at the beginning everything.
-    pub(super) fn tick(&mut self, files: &mut Files) -> anyhow::Result<()> {
-        let mut written = Ok(());
-        if let Self::Maps(collector) = self {
-            collector.tick(|input| {
-                if written.is_ok() {
-                    written = files.input(&input);
-                }
-            })?;
-        }
-        Ok(written?)
-    }
-
     /// The probes.
     pub(super) fn live(&mut self) -> &mut Live {
         match self {
@@ -56,7 +43,7 @@ impl Source {
         }
     }
 
-    /// Reads everything again, for a file that begins.
+    /// Reads everything, for a file that begins.
     pub(super) fn begin_anew(&mut self, files: &mut Files) -> anyhow::Result<()> {
         let mut written = Ok(());
         if let Self::Maps(collector) = self {
