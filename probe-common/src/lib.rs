@@ -27,7 +27,7 @@ macro_rules! plain {
         const _: () = assert!(core::mem::size_of::<$ty>() == $size);
         #[cfg(feature = "user")]
         #[expect(unsafe_code, reason = "aya asks for the promise that every bit pattern is valid")]
-        // SAFETY: `repr(C)`, `Copy`, only integers and arrays of integers, and no padding: the
+        // SAFETY: `repr(C)` or `repr(transparent)`, `Copy`, only integers and arrays of integers, and no padding: the
         // size above is the sum of the fields.
         unsafe impl aya::Pod for $ty {}
     )+};

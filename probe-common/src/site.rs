@@ -130,18 +130,55 @@ pub struct Sums {
     pub durations: [u64; BUCKETS],
 }
 
-/// Who walks, and who is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Who walks, and who is walked, in one word that is never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct PartiesKey(pub u64);
+
+/// Bits of the number of a thread group: `PID_MAX_LIMIT` (`include/linux/threads.h`) is 4 Mi.
+const TGID_BITS: u32 = 22;
+const TGIDS: u64 = (1 << TGID_BITS) - 1;
+
+impl PartiesKey {
+    /// The site's number, the thread group that walks, and the thread group whose address space it is; 0 when the kernel
+    /// does not tell.
+    #[inline]
+    #[must_use]
+    pub const fn new(site: u32, actor: u32, target: u32) -> Self {
+        let word = (site as u64) << (2 * TGID_BITS) | (actor as u64) << TGID_BITS | target as u64;
+        Self(word + 1)
+    }
+
+    /// What [`Self::new`] was given.
+    #[must_use]
+    pub const fn parts(self) -> (u32, u32, u32) {
+        let word = self.0.wrapping_sub(1);
+        let site = word >> (2 * TGID_BITS);
+        (site as u32, (word >> TGID_BITS & TGIDS) as u32, (word & TGIDS) as u32)
+    }
+
+    /// The place that it may have, below [`PLACES`].
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a few bits are left")]
+    pub const fn place(self) -> u32 {
+        // Multiplied by 2^64 divided by the golden ratio, whose first bits differ for neighbours (Knuth, TAOCP 3, 6.4).
+        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as u32
+    }
+}
+
+/// How many pairs can have a place, on each CPU: a power of two.
+pub const PLACES: u32 = 256;
+const _: () = assert!(PLACES.is_power_of_two());
+
+/// A pair that is found without a search, on one CPU.
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub struct PartiesKey {
-    /// The site's number.
-    pub site: u32,
-    /// The thread group that walks.
-    pub actor: u32,
-    /// The thread group whose address space it is; 0 when the kernel does not tell.
-    pub target: u32,
-    /// Keeps the size a multiple of 8.
-    pub reserved: u32,
+pub struct PartiesPlace {
+    /// The [`PartiesKey`] that has the place; 0 when none has.
+    pub owner: u64,
+    /// What it comes to.
+    pub stat: PartiesStat,
 }
 
 /// What they come to, on one CPU.
@@ -170,7 +207,32 @@ plain!(
     Site: 24,
     Sites: 24 * SITES,
     Sums: 32 + 8 * BUCKETS,
-    PartiesKey: 16,
+    PartiesKey: 8,
     PartiesStat: 32,
+    PartiesPlace: 40,
     Uncounted: 16,
 );
+
+#[cfg(test)]
+mod tests {
+    use super::{PLACES, PartiesKey};
+
+    #[test]
+    fn a_pair_is_one_word() {
+        let most = (1 << 22) - 1;
+        for parts in [(0, 0, 0), (63, most, most), (3, 1, 0), (0, most, 7)] {
+            let key = PartiesKey::new(parts.0, parts.1, parts.2);
+            assert_eq!(key.parts(), parts);
+            assert!(key.0 != 0 && key.place() < PLACES);
+        }
+    }
+
+    #[test]
+    fn neighbours_have_places_of_their_own() {
+        let mut taken = [0_u8; PLACES as usize];
+        for tgid in 100..132 {
+            taken[PartiesKey::new(5, tgid, tgid).place() as usize] += 1;
+        }
+        assert!(taken.iter().filter(|&&pairs| pairs > 0).count() > 28, "{taken:?}");
+    }
+}

@@ -27,8 +27,8 @@ use probe_common::{
     entry::{PMD_SHIFT, PTE_SHIFT, PUD_SHIFT, is_leaf},
     histogram::{BUCKETS, bucket},
     site::{
-        ANY, GENERIC, Over, PMD, PTE, PUD, PartiesKey, PartiesStat, Shape, Site, Sites, Sums,
-        Uncounted,
+        ANY, GENERIC, Over, PLACES, PMD, PTE, PUD, PartiesKey, PartiesPlace, PartiesStat, Shape,
+        Site, Sites, Sums, Uncounted,
     },
 };
 
@@ -52,6 +52,11 @@ static WALK_SITES: Sites = Sites::NONE;
 #[map]
 static WALK_SUMS: PerCpuArray<Sums> = PerCpuArray::with_max_entries(1, 0);
 
+/// The pairs that come first, each where it is found without a search.
+#[map]
+static WALK_PLACES: PerCpuArray<PartiesPlace> = PerCpuArray::with_max_entries(PLACES, 0);
+
+/// The others.
 #[map]
 static WALK_PARTIES: PerCpuHashMap<PartiesKey, PartiesStat> = PerCpuHashMap::with_max_entries(1, 0);
 
@@ -256,14 +261,10 @@ fn within(mut index: u64) -> u64 {
 
 #[inline(always)]
 fn add_to_parties(site: u32, actor: u32, target: u32, ns: u64) {
-    let key = PartiesKey { site, actor, target, reserved: 0 };
-    let stat = match WALK_PARTIES.get_ptr_mut(key) {
+    let key = PartiesKey::new(site, actor, target);
+    let stat = match place(key) {
         Some(stat) => Some(stat),
-        None => {
-            // Another thread can be quicker (`BPF_NOEXIST`), which is as good.
-            let _ = WALK_PARTIES.insert(key, PartiesStat { calls: 0, ns: 0, comm: comm() }, 1);
-            WALK_PARTIES.get_ptr_mut(key)
-        }
+        None => searched(key),
     };
     if let Some(stat) = stat {
         let stat = unsafe { &mut *stat };
@@ -272,4 +273,28 @@ fn add_to_parties(site: u32, actor: u32, target: u32, ns: u64) {
     } else if let Some(uncounted) = WALK_UNCOUNTED.get_ptr_mut(0) {
         add(unsafe { &mut (*uncounted).parties }, 1);
     }
+}
+
+/// In the place that it may have; `None` when another pair has that.
+#[inline(always)]
+fn place(key: PartiesKey) -> Option<*mut PartiesStat> {
+    let place = unsafe { &mut *WALK_PLACES.get_ptr_mut(key.place())? };
+    let owner = unsafe { ptr::read_volatile(&raw const place.owner) };
+    if owner != key.0 {
+        // A program that this one preempted can be quicker, and on old kernels nobody gets a place.
+        if owner != 0 || slots::exchange(&mut place.owner, key.0) != 0 {
+            return None;
+        }
+        place.stat.comm = comm();
+    }
+    Some(&raw mut place.stat)
+}
+
+#[inline(always)]
+fn searched(key: PartiesKey) -> Option<*mut PartiesStat> {
+    WALK_PARTIES.get_ptr_mut(key).or_else(|| {
+        // Another thread can be quicker (`BPF_NOEXIST`), which is as good.
+        let _ = WALK_PARTIES.insert(key, PartiesStat { calls: 0, ns: 0, comm: comm() }, 1);
+        WALK_PARTIES.get_ptr_mut(key)
+    })
 }

@@ -135,7 +135,7 @@ fn elsewhere(slot: &Slot) -> u64 {
 /// know the instruction: for them user space puts one in its place that gives a key that nobody has, so that all
 /// operations go into the hash map.
 #[inline(always)]
-fn exchange(owner: &mut u64, key: u64) -> u64 {
+pub fn exchange(owner: &mut u64, key: u64) -> u64 {
     let before;
     unsafe {
         asm!(

@@ -1,6 +1,9 @@
 //! The walkers, counted: attached as the plan says, calibrated, and read.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use aya::{
     Btf, Ebpf,
@@ -9,7 +12,10 @@ use aya::{
 };
 use probe_common::{
     config::{Config, SLOTS},
-    site::{CALIBRATION, PartiesKey, PartiesStat, Site, Sites, Sums, Uncounted as Lost},
+    site::{
+        CALIBRATION, PLACES, PartiesKey, PartiesPlace, PartiesStat, Site, Sites, Sums,
+        Uncounted as Lost,
+    },
 };
 
 use super::{
@@ -50,6 +56,7 @@ pub struct Walks {
     ebpf: Ebpf,
     plan: WalkPlan,
     sums: PerCpuArray<MapData, Sums>,
+    places: PerCpuArray<MapData, PartiesPlace>,
     parties: PerCpuHashMap<MapData, PartiesKey, PartiesStat>,
     uncounted: PerCpuArray<MapData, Lost>,
     table: Sites,
@@ -89,6 +96,8 @@ impl Walks {
             }
             let name = "WALK_SUMS";
             let sums = PerCpuArray::try_from(take(&mut ebpf, name)?).map_err(opening(name))?;
+            let name = "WALK_PLACES";
+            let places = PerCpuArray::try_from(take(&mut ebpf, name)?).map_err(opening(name))?;
             let name = "WALK_PARTIES";
             let parties = PerCpuHashMap::try_from(take(&mut ebpf, name)?).map_err(opening(name))?;
             let name = "WALK_UNCOUNTED";
@@ -97,6 +106,7 @@ impl Walks {
                 ebpf,
                 plan,
                 sums,
+                places,
                 parties,
                 uncounted,
                 table,
@@ -143,20 +153,18 @@ impl Walks {
     }
 
     fn pairs(&self) -> Result<Vec<Pair>, ProbeError> {
-        let mut pairs = Vec::new();
+        let mut pairs = BTreeMap::new();
+        for number in 0..PLACES {
+            let places = self.places.get(&number, 0).map_err(reading("WALK_PLACES"))?;
+            for place in places.iter().filter(|place| place.owner != 0) {
+                add(&mut pairs, PartiesKey(place.owner), &place.stat);
+            }
+        }
         for row in &self.parties {
             let (key, values) = row.map_err(reading("WALK_PARTIES"))?;
-            let comm = values.iter().find(|value| value.comm[0] != 0);
-            pairs.push(Pair {
-                site: usize::try_from(key.site).unwrap_or(usize::MAX),
-                actor: key.actor,
-                comm: comm.map_or_else(String::new, |value| escape_padded(&value.comm)),
-                target: key.target,
-                calls: values.iter().map(|value| value.calls).sum(),
-                ns: values.iter().map(|value| value.ns).sum(),
-            });
+            values.iter().for_each(|value| add(&mut pairs, key, value));
         }
-        Ok(pairs)
+        Ok(pairs.into_values().collect())
     }
 
     fn missed(&self) -> u64 {
@@ -198,6 +206,23 @@ impl Walks {
         self.detach(Side::Exit);
         self.sample()
     }
+}
+
+/// Adds what a pair comes to on one CPU, where it can have none yet.
+fn add(pairs: &mut BTreeMap<PartiesKey, Pair>, key: PartiesKey, stat: &PartiesStat) {
+    if stat.calls == 0 {
+        return;
+    }
+    let pair = pairs.entry(key).or_insert_with(|| {
+        let (site, actor, target) = key.parts();
+        let site = usize::try_from(site).unwrap_or(usize::MAX);
+        Pair { site, actor, comm: String::new(), target, calls: 0, ns: 0 }
+    });
+    if pair.comm.is_empty() {
+        pair.comm = escape_padded(&stat.comm);
+    }
+    pair.calls += stat.calls;
+    pair.ns += stat.ns;
 }
 
 /// What the names of a site's programs begin with.

@@ -121,7 +121,8 @@ fn compare(pid: u32, watcher: &mut Watcher, fresh: &mut LiveSource) -> Result<()
             let changes: Vec<String> =
                 difference.changes.iter().take(4).map(|change| explained(&map, change)).collect();
             let (number, changes) = (difference.changes.len(), changes.join("\n"));
-            format!("wrong in {number} places, VMAs equal: {vmas}\n{changes}")
+            let later = later(&map, watcher, &after);
+            format!("wrong in {number} places, VMAs equal: {vmas}\n{changes}\n{later}")
         });
     }
     Err(format!("{ATTEMPTS} attempts, and the map is not that of a scan").into())
@@ -140,6 +141,19 @@ fn explained(map: &Tracked, change: &Change<'_>) -> String {
         let (number, settled) = (transaction.number, transaction.settled);
         let line = history::line(transaction, map.pid(), 0);
         let _ = write!(text, "\n  {number} {line}, settled {settled:?}");
+    }
+    text
+}
+
+/// What a moment later is known, and was not when it should have been.
+fn later(before: &Tracked, watcher: &mut Watcher, scan: &TranslationSet) -> String {
+    thread::sleep(Duration::from_millis(500));
+    let Ok(map) = watcher.map() else { return "then there was no map".to_owned() };
+    let number = diff(&map.snapshot(), scan).changes.len();
+    let last = before.transactions().back().map_or(0, |last| last.number);
+    let mut text = format!("a moment later it was wrong in {number} places, and told:");
+    for transaction in map.transactions().iter().filter(|one| one.number > last).take(12) {
+        let _ = write!(text, "\n  {}", history::line(transaction, map.pid(), 0));
     }
     text
 }
