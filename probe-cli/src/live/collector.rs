@@ -154,6 +154,13 @@ impl Collector {
         self.is_blind
     }
 
+    /// Whether calls were missed, and the reading of everything that heals a map waits, so that such readings do not take too
+    /// much of the time.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.watched.values().any(|watched| watched.missed > 0 && !watched.has_ended)
+    }
+
     /// Whether all the processes have ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -303,15 +310,17 @@ impl Collector {
         why: Why,
         take: &mut impl FnMut(Input),
     ) -> Option<u64> {
+        let is_everything = request == Request::Everything;
         let outcome = self.reader.read(pid, request, why);
         let watched = self.watched.get_mut(&pid)?;
         match outcome {
             Ok(Read { reading, torn }) => {
                 let duration = reading.duration;
                 mark_again(&mut watched.wanted, torn);
-                // A short reading of what is marked does not end the rest after a long one.
-                let rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
-                watched.rest = watched.rest.max(rest);
+                // What is marked is read in any case: it neither ends the rest nor puts off what heals the map.
+                if is_everything {
+                    watched.rest = Instant::now() + Duration::from_nanos(duration) * SHARE;
+                }
                 take(reading.into());
                 Some(duration)
             }

@@ -33,6 +33,9 @@ pub(crate) const TICKS: usize = 2;
 /// followed by the next one at once. In ns.
 const ONE_TICK: u64 = 125_000_000;
 
+/// How long it is waited before it is looked again whether everything may be read.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// How many that are late are told.
 const LATE: usize = 4;
 
@@ -40,7 +43,7 @@ const LATE: usize = 4;
 enum Ask {
     /// To watch a process from now on.
     Watch(u32),
-    /// The map after so many ticks.
+    /// The map after so many ticks, and after what heals it when calls were missed.
     Map(Sender<Result<Tracked, String>>),
     /// What it saw of the process, which it does not watch any more.
     Leave(Sender<Result<Seen, String>>),
@@ -156,6 +159,11 @@ fn watch(targets: Vec<u32>, ring_bytes: u32, asked: &Receiver<Ask>) -> anyhow::R
             }
             Ok(Ask::Map(answer)) => {
                 for _ in 0..TICKS {
+                    collector.tick(|input| recording.take(input))?;
+                }
+                let end = Instant::now() + PATIENCE;
+                while collector.is_behind() && Instant::now() < end {
+                    thread::sleep(PAUSE);
                     collector.tick(|input| recording.take(input))?;
                 }
                 recording.take(collector.sample()?.into());
