@@ -39,7 +39,5 @@ What is known of the reasons where a target below is missed:
 * Time to attach has that part too, with reading all symbols (/proc/kallsyms) and the relocation of the programs of all sites in the object, and a part for
   each function, whose programs are loaded, verified and attached. In an emulated guest a second is 10^9 instructions, which a processor executes in a part
   of a second.
-* What is added to a call has not been profiled. Beside what the script does, walkprobe's programs look up who walks whom, and read the VMA
-  and its address space.
 
 ";
