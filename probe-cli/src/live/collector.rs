@@ -270,12 +270,12 @@ impl Collector {
         let mut why = if blind { Why::Missed } else { why };
         if (blind || watched.missed > 0) && Instant::now() >= watched.rest {
             watched.wanted.everything();
-            // They need not have been of this process, and on a busy machine there are some every second.
-            if watched.missed > 0 {
-                take(Note::Lost { time: clock::monotonic(), number: watched.missed }.into());
-                watched.missed = 0;
-                why = Why::Missed;
-            }
+        }
+        // They need not have been of this process, and on a busy machine there are some every second.
+        if watched.missed > 0 && watched.wanted.is_everything() {
+            take(Note::Lost { time: clock::monotonic(), number: watched.missed }.into());
+            watched.missed = 0;
+            why = Why::Missed;
         }
         // What was torn is read again at once, and what is torn each time at the next tick.
         for _ in 0..ATTEMPTS {

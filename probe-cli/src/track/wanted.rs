@@ -41,6 +41,12 @@ impl Wanted {
         self.everything = true;
     }
 
+    /// Whether everything is marked.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.everything
+    }
+
     /// Marks the list of VMAs.
     pub fn vmas(&mut self) {
         self.vmas = true;
@@ -112,6 +118,8 @@ mod tests {
         wanted.event(&fixture::change(1, split));
         assert_eq!(wanted.take(), Some(Request::Some { vmas: true, files: false, ranges: vec![] }));
         wanted.event(&fixture::change(1, Change::Exec { errno: 0 }));
+        assert!(wanted.is_everything());
         assert_eq!(wanted.take(), Some(Request::Everything));
+        assert!(!wanted.is_everything());
     }
 }

@@ -161,7 +161,7 @@ fn watch(targets: Vec<u32>, ring_bytes: u32, asked: &Receiver<Ask>) -> anyhow::R
                 for _ in 0..TICKS {
                     collector.tick(|input| recording.take(input))?;
                 }
-                let end = Instant::now() + PATIENCE;
+                let end = Instant::now() + PATIENCE / 4;
                 while collector.is_behind() && Instant::now() < end {
                     thread::sleep(PAUSE);
                     collector.tick(|input| recording.take(input))?;
