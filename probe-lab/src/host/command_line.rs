@@ -49,7 +49,8 @@ pub fn command_line(machine: &Machine, channels: &Channels) -> Vec<OsString> {
 pub(crate) fn kernel_command_line(append: &str) -> String {
     // An emulator on a busy machine is too late for the kernel's test of the timer, which then panics
     // (`check_timer`, arch/x86/kernel/apic/io_apic.c).
-    let mut line = String::from("console=ttyS0 panic=-1 no_timer_check");
+    // A kernel that only kills the thread in which it went wrong leaves others waiting for its locks for ever.
+    let mut line = String::from("console=ttyS0 panic=-1 oops=panic no_timer_check");
     if !append.contains("hugepages=") {
         line.push_str(" hugepagesz=2M hugepages=64");
     }

@@ -37,6 +37,15 @@ impl Tally {
         self.change(|counts| counts.failures.push(what.into()));
     }
 
+    /// Adds what another one has counted.
+    pub(super) fn add(&self, other: Self) {
+        let other = other.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.change(|counts| {
+            counts.passed += other.passed;
+            counts.failures.extend(other.failures);
+        });
+    }
+
     /// How many have failed so far.
     pub(super) fn failed(&self) -> usize {
         self.change(|counts| counts.failures.len())
@@ -175,8 +184,11 @@ mod tests {
             assert_eq!(counted.under_way(), under_way);
         }
         drop(counted);
-        assert_eq!(tally.change(|counts| counts.passed), 2);
-        assert_eq!(tally.change(|counts| counts.failures.clone()), ["guest: b"]);
+        let all = Tally::default();
+        all.pass();
+        all.add(tally);
+        assert_eq!(all.change(|counts| counts.passed), 3);
+        assert_eq!(all.change(|counts| counts.failures.clone()), ["guest: b"]);
         Ok(())
     }
 }
