@@ -33,9 +33,6 @@ pub(crate) const TICKS: usize = 2;
 /// followed by the next one at once. In ns.
 const ONE_TICK: u64 = 125_000_000;
 
-/// How long it is waited before it is looked again whether everything may be read.
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// How many that are late are told.
 const LATE: usize = 4;
 
@@ -161,9 +158,9 @@ fn watch(targets: Vec<u32>, ring_bytes: u32, asked: &Receiver<Ask>) -> anyhow::R
                 for _ in 0..TICKS {
                     collector.tick(|input| recording.take(input))?;
                 }
-                let end = Instant::now() + PATIENCE / 4;
-                while collector.is_behind() && Instant::now() < end {
-                    thread::sleep(PAUSE);
+                // What the kernel did not show is read when everything has rested. Nobody waits for that here.
+                if collector.is_behind() {
+                    collector.hurry();
                     collector.tick(|input| recording.take(input))?;
                 }
                 recording.take(collector.sample()?.into());
