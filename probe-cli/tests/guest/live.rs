@@ -34,6 +34,9 @@ const SEEDS: u64 = 3;
 /// Of each thread; a quiet point after each hundred.
 const OPERATIONS: u64 = 300;
 
+/// Where calls were not shown one operation of so many may be read later than is promised.
+const LATE: u64 = 50;
+
 /// So small that most events are lost.
 const SMALL_RING: u32 = 4 << 10;
 
@@ -82,9 +85,13 @@ fn storm(ring_bytes: u32) -> Result<(), Failed> {
     }
     report(&mut total, points);
     let is_small = ring_bytes == SMALL_RING;
+    let late: u64 =
+        total.ticks.iter().filter(|(ticks, _)| **ticks > TICKS).map(|(_, number)| number).sum();
+    // Everything is read where calls were not shown, which can take longer than a tick.
+    let allowed = if total.lost > 0 { total.transactions / LATE } else { 0 };
     // With losses everything is read at each tick, and an event can be told when its effect has long been read.
-    ensure(is_small || total.late.is_empty(), || {
-        format!("read after more than {TICKS} ticks:\n  {}", total.late.join("\n  "))
+    ensure(is_small || late <= allowed, || {
+        format!("{late} were read after more than {TICKS} ticks:\n  {}", total.late.join("\n  "))
     })?;
     ensure(!is_small || guest().is_none() || total.lost > 0, || "nothing was lost".to_owned())?;
     // Where events are lost, or are not to be had, much is unseen.
