@@ -184,17 +184,13 @@ impl Collector {
     ) -> Result<(), ProbeError> {
         let timeout = timeout.min(self.due.saturating_duration_since(Instant::now()));
         let newest = self.events(timeout, &mut take)?;
+        if self.began.is_none() && Instant::now() >= self.due {
+            self.began = Some(clock::monotonic());
+        }
         match self.began {
-            None if Instant::now() < self.due => Ok(()),
+            Some(began) if newest.is_none_or(|newest| newest >= began) => self.readings(take),
             // A batch at a time, so that a caller can look at the clock.
-            began => {
-                let began = *self.began.insert(began.unwrap_or_else(clock::monotonic));
-                if newest.is_none_or(|newest| newest >= began) {
-                    self.readings(take)
-                } else {
-                    Ok(())
-                }
-            }
+            _ => Ok(()),
         }
     }
 
