@@ -10,13 +10,14 @@ const ABOUT: &str = "Shows, live, which page-table leaf sizes map each range of 
                      changes them, and what it costs the kernel to walk them";
 
 const EXIT_CODES: &str = "Exit status:
-  0  success (trace -- CMD: the status of CMD)
-  1  an error that has no number of its own
-  2  the command line is wrong
-  3  doctor: only a part works here
+  0  success (trace -- CMD, lab -- CMD: the status of CMD)
+  1  an error that has no number of its own; check: a regression
+  2  the command line is wrong; check: any other error, too
+  3  doctor: only a part works here; check: it cannot be told
   4  nothing works on this kernel, or without more rights
   5  there is no such process
-  6  the output cannot be written";
+  6  the output cannot be written
+  122 to 125  lab: the guest panicked, hung, exceeded its time, could not be booted";
 
 /// The command line of `walkprobe`.
 #[derive(Debug, Parser)]
@@ -47,6 +48,10 @@ pub enum Command {
     Why(cmd::why::Args),
     /// Show what page-table walks cost, walker by walker, on the hugetlb and the generic path, and by whom
     Walks(cmd::walks::Args),
+    /// Measure walkers over known address spaces, for a comparison
+    Bench(cmd::bench::Args),
+    /// Compare measurements: did a walker get slower, or does it visit other things?
+    Check(cmd::check::Args),
     /// Show a trace as `top` showed it live: play, pause, step, go to a moment, find events
     Replay(cmd::replay::Args),
     /// Show what happened in a trace: by cause, by VMA, by leaf size, and what was lost
@@ -57,6 +62,8 @@ pub enum Command {
     Schema(cmd::schema::Args),
     /// Do known numbers of kernel operations, to see or to test what they show
     Workload(cmd::workload::Args),
+    /// Boot another kernel in QEMU, and run walkprobe or any other command in it
+    Lab(cmd::lab::Args),
     /// Wait until told, then become the command (used by trace)
     #[command(name = "__exec", hide = true)]
     Exec(cmd::exec::Args),
@@ -80,11 +87,14 @@ impl Cli {
             Command::Diff(args) => cmd::diff::run(&args),
             Command::Why(args) => cmd::why::run(&args, self.verbose),
             Command::Walks(args) => cmd::walks::run(&args),
+            Command::Bench(args) => cmd::bench::run(&args),
+            Command::Check(args) => cmd::check::run(&args),
             Command::Replay(args) => cmd::replay::run(&args),
             Command::Stats(args) => cmd::stats::run(&args),
             Command::Export(args) => cmd::export::run(&args),
             Command::Schema(_) => cmd::schema::run(),
             Command::Workload(args) => cmd::workload::run(&args),
+            Command::Lab(args) => cmd::lab::run(&args),
             Command::Exec(args) => cmd::exec::run(&args),
             Command::Slow(args) => cmd::slow::run(&args),
         }

@@ -4,7 +4,8 @@ use std::{fmt, io, process::ExitCode};
 
 /// An error with an exit code of its own; any other error ends with 1.
 ///
-/// A usage error is clap's and ends with 2. `walkprobe trace -- CMD` ends as CMD did.
+/// A usage error is clap's and ends with 2. `walkprobe trace -- CMD` and `walkprobe lab -- CMD` end as CMD did;
+/// `walkprobe check` ends with 1 after a regression, and with 3 when that cannot be told.
 #[derive(Debug)]
 pub enum Failure {
     /// Only a part works: `doctor`.
@@ -13,6 +14,15 @@ pub enum Failure {
     Impossible(String),
     /// There is no such process, or it has no address space.
     NoProcess(String),
+    /// A guest of `lab` cannot be booted, or did not run its command to the end.
+    Guest {
+        /// What happened.
+        message: String,
+        /// The status that stands for it: [`probe_lab::Error::exit_status`].
+        status: u8,
+    },
+    /// `check` cannot compare.
+    Check(String),
     /// The output cannot be written.
     Output {
         /// Where to.
@@ -27,10 +37,12 @@ impl Failure {
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
+            Self::Check(_) => 2,
             Self::Reduced => 3,
             Self::Impossible(_) => 4,
             Self::NoProcess(_) => 5,
             Self::Output { .. } => 6,
+            Self::Guest { status, .. } => *status,
         }
     }
 }
@@ -39,7 +51,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reduced => f.write_str("some probes are not attached: see the reasons above"),
-            Self::Impossible(message) | Self::NoProcess(message) => f.write_str(message),
+            Self::Impossible(message)
+            | Self::NoProcess(message)
+            | Self::Check(message)
+            | Self::Guest { message, .. } => f.write_str(message),
             Self::Output { target, error } => {
                 write!(f, "cannot write {target}: {error}")?;
                 match error.kind() {

@@ -4,8 +4,10 @@
 //! Data flows one way: kernel → records → [`event::Event`] → [`session::Session`] → views.
 //! `ARCHITECTURE.md` has the picture.
 
+pub mod bench;
 pub mod census;
 pub mod change;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod cmd;

@@ -118,7 +118,9 @@ fn call<C: Context>(context: C, number: u32, actor: Actor) -> Option<Call> {
     if shape == Shape::Pmd as u8 {
         let entry: u64 = read_integer(argument!(context, number, pmd)).unwrap_or(0);
         let bytes = length(context, number);
-        let (place, entries) = if is_leaf(entry) { (PMD, 1) } else { (PTE, bytes >> PTE_SHIFT) };
+        // DAMON asks for a byte.
+        let pages = (bytes + (1 << PTE_SHIFT) - 1) >> PTE_SHIFT;
+        let (place, entries) = if is_leaf(entry) { (PMD, 1) } else { (PTE, pages) };
         Some(Call { mm: walked(context, number), place, entries, bytes })
     } else if shape == Shape::Pte as u8 {
         let bytes = length(context, number);

@@ -9,22 +9,35 @@ use aya_ebpf::{
     programs::FEntryContext,
 };
 
-/// By how much, in ns.
+/// By how many rounds of a loop that does nothing, and until how many ns are over.
 #[map]
-static SLOW_NS: Array<u64> = Array::with_max_entries(1, 0);
+static SLOWER: Array<u64> = Array::with_max_entries(2, 0);
 
 /// Looks at the clock so often at the most.
 const LOOKS: u32 = 1 << 20;
 
 #[fentry]
 fn slow_fentry(_context: FEntryContext) -> i32 {
-    let Some(ns) = SLOW_NS.get(0) else {
-        return 0;
-    };
-    let mut end = unsafe { bpf_ktime_get_ns() } + *ns;
-    unsafe {
-        bpf_loop(LOOKS, look as *mut c_void, (&raw mut end).cast(), 0);
+    if let Some(&rounds) = SLOWER.get(0)
+        && rounds > 0
+    {
+        let mut nothing = 0_u64;
+        unsafe {
+            bpf_loop(rounds as u32, idle as *mut c_void, (&raw mut nothing).cast(), 0);
+        }
     }
+    if let Some(&ns) = SLOWER.get(1)
+        && ns > 0
+    {
+        let mut end = unsafe { bpf_ktime_get_ns() } + ns;
+        unsafe {
+            bpf_loop(LOOKS, look as *mut c_void, (&raw mut end).cast(), 0);
+        }
+    }
+    0
+}
+
+fn idle(_number: u32, _nothing: *mut c_void) -> i64 {
     0
 }
 

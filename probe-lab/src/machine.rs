@@ -28,12 +28,18 @@ pub struct Machine {
     pub append: String,
     /// More options for QEMU, as they are.
     pub qemu_options: Vec<String>,
-    /// The static init of the guest.
-    pub init: PathBuf,
+    /// A static program that calls [`crate::guest::run`] when it is called as the guest's init. It is on the guest's PATH, too, as
+    /// `walkprobe`.
+    pub walkprobe: PathBuf,
     /// A static busybox for the guest's shell and tools.
     pub busybox: Option<PathBuf>,
     /// Files and folders to put into the guest.
     pub add: Vec<AddedFile>,
+    /// Files to copy out of the guest when the command has ended.
+    pub copy_out: Vec<CopiedFile>,
+    /// Count instructions instead of time, on one CPU, and keep all that differs from run to run away: the same machine then
+    /// gives the same output again. The command has no input, and what it writes comes when it has ended, standard output first.
+    pub deterministic: bool,
     /// The program to run and its arguments.
     pub command: Vec<String>,
     /// Environment of the command, on top of `PATH`, `HOME` and `TERM`.
@@ -49,7 +55,12 @@ pub struct Machine {
 impl Machine {
     /// Two CPUs, 2 GiB, software emulation, no time limit.
     #[must_use]
-    pub fn new(kernel: PathBuf, init: PathBuf, kernel_log: PathBuf, command: Vec<String>) -> Self {
+    pub fn new(
+        kernel: PathBuf,
+        walkprobe: PathBuf,
+        kernel_log: PathBuf,
+        command: Vec<String>,
+    ) -> Self {
         Self {
             kernel,
             modules: None,
@@ -59,9 +70,11 @@ impl Machine {
             cpus: 2,
             append: String::new(),
             qemu_options: Vec::new(),
-            init,
+            walkprobe,
             busybox: None,
             add: Vec::new(),
+            copy_out: Vec::new(),
+            deterministic: false,
             command,
             environment: Vec::new(),
             timeout: None,
@@ -89,11 +102,33 @@ pub struct AddedFile {
     pub destination: PathBuf,
 }
 
-impl AddedFile {
-    /// Puts an executable on the guest's PATH.
-    #[must_use]
-    pub fn program(source: PathBuf, name: &str) -> Self {
-        Self { source, destination: Path::new("/bin").join(name) }
+/// A file of the guest and where it is to be here; parses from `GUESTPATH[:DEST]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedFile {
+    /// Its path in the guest; a relative one begins in `/root`, where the command starts.
+    pub source: String,
+    /// The file here; a new one takes the place of an old one.
+    pub destination: PathBuf,
+}
+
+impl FromStr for CopiedFile {
+    type Err = String;
+
+    /// Without `DEST`, the file comes into the current folder; a `DEST` that is a folder gets it under its own name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (source, destination) = match text.split_once(':') {
+            Some((source, destination)) => (source, Some(Path::new(destination))),
+            None => (text, None),
+        };
+        let name = Path::new(source).file_name();
+        let name = name.ok_or_else(|| format!("`{source}` is no path of a file in the guest"))?;
+        let destination = match destination {
+            None => PathBuf::from(name),
+            Some(folder) if folder.is_dir() => folder.join(name),
+            Some(file) if file.file_name().is_some() => file.to_owned(),
+            Some(_) => return Err(format!("`{text}` names no file here: say GUESTPATH[:DEST]")),
+        };
+        Ok(Self { source: source.to_owned(), destination })
     }
 }
 
@@ -138,6 +173,19 @@ mod tests {
         assert_eq!(added.destination, Path::new("/etc/c"));
         let added: AddedFile = "a/b.txt".parse().expect("is valid");
         assert_eq!(added.destination, Path::new("/root/b.txt"));
+    }
+
+    #[test]
+    fn copies_have_a_place_here() {
+        let copied: CopiedFile = "/tmp/a.json".parse().expect("is valid");
+        assert_eq!(copied.destination, Path::new("a.json"));
+        let copied: CopiedFile = "/tmp/a.json:/".parse().expect("is valid");
+        assert_eq!(copied.destination, Path::new("/a.json"));
+        let copied: CopiedFile = "a.json:b/c".parse().expect("is valid");
+        assert_eq!((copied.source.as_str(), copied.destination), ("a.json", "b/c".into()));
+        for text in ["", "/", "a/..", ":b", "a:", "a:no/such/.."] {
+            assert!(text.parse::<CopiedFile>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,12 +2,20 @@
 
 use std::io::{self, Read, Write};
 
+/// What the kernel starts in the guest: a link to [`PROGRAM`].
+pub const INIT: &str = "/init";
+/// Where the program is that is the guest's init, and whatever else it is.
+pub const PROGRAM: &str = "/bin/walkprobe";
+/// What the orders say when a run is to be deterministic.
+pub const DETERMINISTIC: &str = "deterministic";
 /// The name of the virtio port that carries the frames.
 pub const PORT: &str = "walkprobe.lab";
 /// Where the guest's init finds what to do; see [`encode_fields`].
 pub const ORDERS: &str = "/etc/lab/orders";
 /// Where the guest's init finds the modules to load, in the order of their names.
 pub const MODULES: &str = "/etc/lab/modules";
+/// The most bytes of one file that is copied out of the guest.
+pub const LARGEST_FILE: u64 = 1 << 30;
 /// The longest payload; more than that is garbage, not a frame.
 pub const LONGEST: usize = 64 * 1024;
 
@@ -25,6 +33,10 @@ pub enum Kind {
     Stdout,
     /// Guest: the command wrote this to its standard error.
     Stderr,
+    /// Guest: a piece of a file that the host wants. Payload: its number, four bytes, little-endian, and bytes of it; none at its end.
+    File,
+    /// Guest: a file that the host wants cannot be had. Payload: its number, and a sentence.
+    NoFile,
     /// Guest: the command ended. Payload: exit status, or 128 and the signal, four bytes, little-endian.
     Exit,
     /// Guest: the command could not be run. Payload: a sentence.
@@ -36,11 +48,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Ready,
         Self::Alive,
         Self::Stdout,
         Self::Stderr,
+        Self::File,
+        Self::NoFile,
         Self::Exit,
         Self::Trouble,
         Self::Stdin,

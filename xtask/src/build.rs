@@ -12,12 +12,13 @@ use crate::{build_ebpf, exec, say};
 /// Builds the static `walkprobe` with the eBPF object inside; gives its path.
 pub(crate) fn walkprobe(cx: &Context) -> Result<PathBuf> {
     build_ebpf::ensure(cx)?;
-    binary(cx, "walkprobe", "walkprobe")
-}
-
-/// Builds the static init of guests; gives its path.
-pub(crate) fn guest_init(cx: &Context) -> Result<PathBuf> {
-    binary(cx, "probe-lab", "guest-init")
+    let name = "walkprobe";
+    let mut cargo = cargo(cx, "build");
+    // Says nothing when nothing is to be done, for its output would mix with that of a guest's command.
+    cargo.args(["--quiet", "--release", "--package", name, "--bin", name]);
+    say::long_step(&format!("{name}: building"), || exec::visible(&mut cargo))
+        .with_context(|| format!("{name} could not be built"))?;
+    Ok(target_folder(cx).join(HOST_TARGET).join("release").join(name))
 }
 
 /// Builds a static program of cargo's tests or benches (`--test NAME`, `--bench NAME`); cargo tells where it is.
@@ -33,15 +34,6 @@ pub(crate) fn harness(cx: &Context, kind: &str, name: &str) -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .with_context(|| format!("cargo built no program `{name}`"))
-}
-
-fn binary(cx: &Context, package: &str, name: &str) -> Result<PathBuf> {
-    let mut cargo = cargo(cx, "build");
-    // Says nothing when nothing is to be done, for its output would mix with that of a guest's command.
-    cargo.args(["--quiet", "--release", "--package", package, "--bin", name]);
-    say::long_step(&format!("{name}: building"), || exec::visible(&mut cargo))
-        .with_context(|| format!("{name} could not be built"))?;
-    Ok(target_folder(cx).join(HOST_TARGET).join("release").join(name))
 }
 
 /// Cargo set up to build static binaries.

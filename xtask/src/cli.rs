@@ -63,7 +63,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Bench(options) => bench::run(&cx, &options)?,
         Command::Fuzz(options) => fuzz::run(&cx, &options)?,
         Command::Report(options) => report::run(&cx, &options)?,
-        Command::Vm(options) => return vm::run(&cx, options),
+        Command::Vm(options) => return vm::run(&cx, &options),
         Command::Top => return top::run(&cx),
         Command::Test(options) => return test::run(&cx, &options),
     }

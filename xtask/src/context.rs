@@ -1,8 +1,11 @@
 //! What every command needs to know: the workspace, the cache, the compiler.
 
-use anyhow::Result;
+use std::sync::Arc;
 
-use crate::cache::Cache;
+use anyhow::Result;
+use probe_lab::fetch::Cache;
+
+use crate::say::Say;
 use crate::workspace::{Compiler, Workspace};
 
 /// Found once, at the start of a command.
@@ -18,6 +21,6 @@ impl Context {
     pub(crate) fn find() -> Result<Self> {
         let workspace = Workspace::find()?;
         let compiler = Compiler::find(&workspace)?;
-        Ok(Self { workspace, cache: Cache::open()?, compiler })
+        Ok(Self { workspace, cache: Cache::open(Arc::new(Say))?, compiler })
     }
 }

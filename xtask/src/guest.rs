@@ -1,14 +1,13 @@
-//! Puts together a guest: kernel, init, shell, programs. Shared by `vm`, `top` and `test`.
+//! The guests of xtask: built here, put together by `probe_lab`. Shared by all that boots one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
-use probe_lab::{Accelerator, AddedFile, Machine, Qemu, kvm_works};
+use anyhow::{Context as _, Result};
+use probe_lab::{Accelerator, Chosen, Machine, Streams};
 
 use crate::context::Context;
-use crate::kernels::{self, Kernel};
-use crate::{build, say, series, setup};
+use crate::{build, say};
 
 /// Two pages of 1 GiB and 128 of 2 MiB leave some of [`HUGE_MEMORY`] for transparent ones.
 const HUGE_PAGES: &str =
@@ -38,41 +37,25 @@ const DEVICE: [&str; 6] = [
     "ivshmem-plain,memdev=device",
 ];
 
-/// All that guests of one command have in common.
+/// The guests of one command, and where their logs go.
 #[derive(Debug)]
 pub(crate) struct Lab {
-    /// The QEMU that runs them.
-    pub(crate) qemu: Qemu,
-    init: PathBuf,
-    busybox: Option<PathBuf>,
-    walkprobe: PathBuf,
+    lab: probe_lab::Lab,
     logs: PathBuf,
-}
-
-/// A kernel to boot.
-#[derive(Debug, Clone)]
-pub(crate) struct Chosen {
-    /// Its series, or the file's name.
-    pub(crate) name: String,
-    image: PathBuf,
-    modules: Option<PathBuf>,
 }
 
 impl Lab {
     /// Sets up and builds what is missing.
     pub(crate) fn open(cx: &Context) -> Result<Self> {
-        let qemu = setup::qemu(cx)?;
-        let busybox = setup::busybox(cx)?;
         let walkprobe = build::walkprobe(cx)?;
-        let init = build::guest_init(cx)?;
-        let logs = cx.workspace.target.join("guests");
-        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        Ok(Self { qemu, init, busybox, walkprobe, logs })
+        let lab = probe_lab::Lab::open(cx.cache.clone(), walkprobe, None)?;
+        let logs = logs(cx)?;
+        Ok(Self { lab, logs })
     }
 
     /// The static `walkprobe`.
     pub(crate) fn walkprobe(&self) -> &Path {
-        &self.walkprobe
+        self.lab.walkprobe()
     }
 
     /// A guest with `walkprobe` on its PATH.
@@ -83,32 +66,29 @@ impl Lab {
         command: Vec<String>,
     ) -> Machine {
         let log = self.logs.join(format!("{}-{}.log", kernel.name, std::process::id()));
-        let mut machine = Machine::new(kernel.image.clone(), self.init.clone(), log, command);
-        machine.modules.clone_from(&kernel.modules);
-        machine.accelerator = accelerator;
-        machine.busybox.clone_from(&self.busybox);
-        machine.add.push(AddedFile::program(self.walkprobe.clone(), "walkprobe"));
-        let term = std::env::var("TERM").unwrap_or_else(|_| "linux".to_owned());
-        machine.environment.push(("TERM".to_owned(), term));
-        machine
+        self.lab.machine(kernel, accelerator, log, command)
     }
 
-    /// KVM where it boots this kernel, else software emulation. Tried once for each start of this machine.
-    pub(crate) fn accelerator(&self, cx: &Context, kernel: &Chosen) -> Result<Accelerator> {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let verdict = cx.cache.path("kvm");
-        let known = fs::read_to_string(&verdict).unwrap_or_default();
-        let works = match known.split_once(' ') {
-            Some((id, works)) if id == boot_id.trim() => works == "works",
-            _ => {
-                let works = kvm_works(&self.qemu, &kernel.image)?;
-                let word = if works { "works" } else { "fails" };
-                fs::write(&verdict, format!("{} {word}", boot_id.trim()))?;
-                works
-            }
-        };
-        Ok(if works { Accelerator::Kvm } else { Accelerator::Tcg })
+    /// What executes the instructions of this kernel's guests here.
+    pub(crate) fn accelerator(&self, kernel: &Chosen) -> Result<Accelerator> {
+        Ok(self.lab.accelerator(kernel)?)
     }
+
+    /// Boots a guest, see [`probe_lab::boot`].
+    pub(crate) fn boot(
+        &self,
+        machine: &Machine,
+        streams: Streams,
+    ) -> Result<probe_lab::Exit, probe_lab::Error> {
+        self.lab.boot(machine, streams)
+    }
+}
+
+/// The folder of the kernels' logs.
+pub(crate) fn logs(cx: &Context) -> Result<PathBuf> {
+    let logs = cx.workspace.target.join("guests");
+    fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
+    Ok(logs)
 }
 
 /// Gives a guest enough huge pages of both sizes for the demo load and the tests.
@@ -138,32 +118,7 @@ pub(crate) fn for_tests(machine: &mut Machine) {
 
 /// A kernel by series or path.
 pub(crate) fn choose(cx: &Context, kernel: &str) -> Result<Chosen> {
-    if series::ALL.contains(&kernel) {
-        return Ok(kernels::ensure(cx, kernel)?.into());
-    }
-    let image = Path::new(kernel);
-    if !image.is_file() {
-        bail!("`{kernel}` is no file and none of the series {}", series::ALL.join(", "));
-    }
-    Ok(Chosen::at(&image.file_name().unwrap_or_default().to_string_lossy(), image))
-}
-
-impl Chosen {
-    /// An image without modules.
-    pub(crate) fn at(name: &str, image: &Path) -> Self {
-        Self { name: name.to_owned(), image: image.to_owned(), modules: None }
-    }
-}
-
-/// The newest of the kernels that `setup` fetches.
-pub(crate) fn default_series() -> &'static str {
-    series::DEFAULT[series::DEFAULT.len() - 1]
-}
-
-impl From<Kernel> for Chosen {
-    fn from(kernel: Kernel) -> Self {
-        Self { image: kernel.image(), modules: kernel.modules(), name: kernel.series }
-    }
+    Ok(Chosen::find(&cx.cache, kernel)?)
 }
 
 /// A command's exit status as this process's own, and a failed guest's as the status that stands for its failure.

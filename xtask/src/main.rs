@@ -1,10 +1,8 @@
 //! Everything a walkprobe developer runs: `cargo xtask --help`.
 
-mod apt;
 mod bench;
 mod build;
 mod build_ebpf;
-mod cache;
 mod cli;
 mod context;
 mod ebpf_stamp;
@@ -12,10 +10,8 @@ mod exec;
 mod fuzz;
 mod guest;
 mod kernels;
-mod mirror;
 mod report;
 mod say;
-mod series;
 mod setup;
 mod strip;
 mod test;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use probe_lab::fetch::Progress;
 
 /// Work that is shorter was no work.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
@@ -25,16 +26,36 @@ pub(crate) fn error(error: &anyhow::Error) {
     note(format_args!("error: {error:#}"));
 }
 
+/// Tells of what the library does, as [`step`] and [`note`] do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Say;
+
+impl Progress for Say {
+    fn begin(&self, what: &str) -> Box<dyn FnOnce(bool)> {
+        let start = Instant::now();
+        let what = what.to_owned();
+        let spinner = std::io::stderr().is_terminal().then(|| spinner(&what));
+        if spinner.is_none() {
+            note(format_args!("{what} ..."));
+        }
+        Box::new(move |is_ok| {
+            if let Some(spinner) = spinner {
+                spinner.finish_and_clear();
+            }
+            took(&what, start, is_ok);
+        })
+    }
+
+    fn note(&self, text: &str) {
+        note(text);
+    }
+}
+
 /// Does `work`, saying what it is before and how long it took after; a spinner on a terminal, plain lines elsewhere.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    if !std::io::stderr().is_terminal() {
-        return plain_step(what, work);
-    }
-    let start = Instant::now();
-    let spinner = spinner(what);
+    let end = Say.begin(what);
     let outcome = work();
-    spinner.finish_and_clear();
-    took(what, start, outcome.is_ok());
+    end(outcome.is_ok());
     outcome
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
+use probe_lab::fetch::series;
 use probe_lab::{Input, Streams};
 
 use crate::context::Context;
@@ -26,10 +27,10 @@ pub(crate) fn run(cx: &Context) -> Result<ExitCode> {
         let status = status.with_context(|| format!("cannot start {}", walkprobe.display()))?;
         return Ok(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1).into());
     };
-    let series = guest::default_series();
+    let series = series::NEWEST_DEFAULT;
     let lab = Lab::open(cx)?;
     let kernel = guest::choose(cx, series)?;
-    let accelerator = lab.accelerator(cx, &kernel)?;
+    let accelerator = lab.accelerator(&kernel)?;
     say::note(format_args!(
         "walkprobe top runs in a guest with kernel {series} and a demo load: {reason}"
     ));
@@ -42,7 +43,7 @@ pub(crate) fn run(cx: &Context) -> Result<ExitCode> {
         stdout: &mut io::stdout().lock(),
         stderr: &mut io::stderr().lock(),
     };
-    Ok(guest::exit_code(probe_lab::boot(&lab.qemu, &machine, streams)))
+    Ok(guest::exit_code(lab.boot(&machine, streams)))
 }
 
 /// Asks `walkprobe doctor`; none when this kernel can do everything.

@@ -1,14 +1,19 @@
 //! The subcommands, one file each.
 
+pub mod bench;
+pub mod check;
 pub mod diff;
 pub mod doctor;
 pub mod exec;
 pub mod export;
+mod guest;
+pub mod lab;
 pub mod maps;
 pub mod replay;
 pub mod schema;
 mod select;
 pub mod slow;
+mod space;
 pub mod stats;
 mod target;
 pub mod top;

@@ -5,7 +5,11 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{exit::Failure, output, probe::Slow};
+use crate::{
+    exit::Failure,
+    output,
+    probe::{Slow, Slower},
+};
 
 /// Arguments of `__slow`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +25,7 @@ pub struct Args {
 /// # Errors
 /// When the function cannot be attached to, or the output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let _slow = Slow::begin(&args.function, args.ns)?.map_err(Failure::Impossible)?;
+    let _slow = Slow::begin(&args.function, Slower::Ns(args.ns))?.map_err(Failure::Impossible)?;
     output::print("slower\n")?;
     io::stdin().lock().read_to_end(&mut Vec::new())?;
     Ok(ExitCode::SUCCESS)

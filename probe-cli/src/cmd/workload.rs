@@ -4,6 +4,7 @@ use std::{env, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
+use super::space::SpaceSize;
 use crate::{
     output,
     workload::{
@@ -35,6 +36,9 @@ enum Command {
     Storm(StormArgs),
     /// Drive page-table walkers over a known address space, and report which calls that makes
     Walks(WalksArgs),
+    /// Build spaces and drive walkers as requests on standard input say (used by bench)
+    #[command(name = "__serve", hide = true)]
+    Serve,
     /// Explain the steps
     List,
 }
@@ -135,10 +139,8 @@ struct WalksArgs {
     #[arg(long, value_name = "N", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rounds: u64,
-    /// How large the space is, in pieces of 2 MiB; of 1 GiB pages there is one
-    #[arg(long, value_name = "B", default_value_t = 4,
-        value_parser = clap::value_parser!(u16).range(1..=4096))]
-    blocks: u16,
+    #[command(flatten)]
+    size: SpaceSize,
     /// Wait for a line of standard input before it begins, and before it ends
     #[arg(long)]
     wait: bool,
@@ -193,6 +195,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Storm(args) if args.list => print(storm::write_table)?,
         Command::Storm(args) => storm(args)?,
         Command::Walks(args) if args.list => print(walks::write_list)?,
+        Command::Serve => {
+            walks::serve::serve(io::stdin().lock(), &mut io::stdout().lock())?;
+        }
         Command::Walks(args) => walks(args)?,
         Command::Run(args) => {
             let report = workload::run(&args.steps);
@@ -225,7 +230,7 @@ fn walks(args: &WalksArgs) -> anyhow::Result<()> {
         space: args.space.and_then(|named| named.0),
         walkers: args.walker.clone(),
         rounds: args.rounds,
-        blocks: args.blocks.into(),
+        blocks: args.size.blocks.into(),
         wait: args.wait,
     };
     let report = walks.run(&mut io::stdin().lock(), &mut io::stdout().lock())?;

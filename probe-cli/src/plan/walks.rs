@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     event::Path,
-    kernel::facts::Facts,
+    kernel::facts::{Facts, Mechanism},
     walk::{
         registry::{WALKERS, Walker},
         site::{Over, Site},
+        totals::Calibration,
     },
 };
 
@@ -123,6 +124,19 @@ impl WalkPlan {
 }
 
 impl WalkerPlan {
+    /// What the programs take of each call of a path, in ns; 0 where it is not known.
+    #[must_use]
+    pub fn own(&self, path: Option<Path>, calibration: Calibration) -> f64 {
+        let of_path = |site: &&SitePlan| site.site.rows().iter().any(|(of, _)| *of == path);
+        let site = self.sites.iter().filter(|site| site.chosen().is_some()).find(of_path);
+        let own = match site.and_then(SitePlan::chosen).map(|candidate| candidate.mechanism) {
+            Some(Mechanism::Fentry) => calibration.fentry,
+            Some(Mechanism::Kprobe) => calibration.kprobe,
+            _ => None,
+        };
+        own.unwrap_or(0.0)
+    }
+
     /// How a path is served.
     #[must_use]
     pub fn service(&self, path: Path) -> Service<'_> {

@@ -19,7 +19,7 @@ mod walks;
 pub use attach::{Later, RING_BYTES, RING_BYTES_WITH_STACKS, Settings};
 pub use error::ProbeError;
 pub use live::{Ended, Live, current_comm};
-pub use slow::Slow;
+pub use slow::{Slow, Slower};
 pub use targets::Targets;
 pub use trial::mechanisms;
 pub use walks::{WalkSettings, Walks};

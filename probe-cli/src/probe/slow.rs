@@ -11,8 +11,17 @@ use super::{
     object::{self, Sizes},
 };
 
-/// Where the time stands.
-const MAP: &str = "SLOW_NS";
+/// Where it stands by how much.
+const MAP: &str = "SLOWER";
+
+/// By how much each call of a function is slower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slower {
+    /// Rounds of a loop that does nothing: the same number of instructions each time.
+    Rounds(u32),
+    /// Time in ns, and what it takes to look at the clock.
+    Ns(u64),
+}
 
 /// A function that is slower until this is dropped.
 pub struct Slow {
@@ -20,16 +29,20 @@ pub struct Slow {
 }
 
 impl Slow {
-    /// Makes each call of a function take so many ns more. What is attached to it later is entered before that time.
+    /// Makes each call of a function take so much more. What is attached to it later is entered before that time.
     ///
     /// # Errors
     /// When the kernel does not take the maps, or, in words, the program.
-    pub fn begin(function: &str, ns: u64) -> Result<Result<Self, String>, ProbeError> {
+    pub fn begin(function: &str, slower: Slower) -> Result<Result<Self, String>, ProbeError> {
         let mut ebpf =
             object::load(&Config::NONE, &Sites::NONE, Sizes::SMALLEST, 0, Instructions::default())?;
         if let Some(map) = ebpf.map_mut(MAP) {
             let mut map = Array::try_from(map).map_err(opening(MAP))?;
-            map.set(0, ns, 0).map_err(opening(MAP))?;
+            let (place, number) = match slower {
+                Slower::Rounds(rounds) => (0, rounds.into()),
+                Slower::Ns(ns) => (1, ns),
+            };
+            map.set(place, number, 0).map_err(opening(MAP))?;
         }
         Ok(attach(&mut ebpf, function).map(|()| Self { _ebpf: ebpf }))
     }

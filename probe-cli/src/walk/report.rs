@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     event::Path,
-    kernel::facts::Mechanism,
-    plan::walks::{Served, SitePlan, WalkPlan, WalkerPlan},
+    plan::walks::{Served, WalkPlan, WalkerPlan},
 };
 
 /// What the walkers did.
@@ -190,7 +189,7 @@ fn rate(number: u64, seconds: f64) -> f64 {
 fn walker(plan: &WalkerPlan, material: &Material<'_>, seconds: f64) -> WalkerReport {
     let Walker { name, trigger, .. } = *plan.walker;
     let sums = sums(plan, material.sample);
-    let own = |path| own(plan, path, material.calibration);
+    let own = |path| plan.own(path, material.calibration);
     let rows = sums
         .iter()
         .map(|(&(path, level), totals)| row(path, level, totals, own(path), seconds))
@@ -235,18 +234,6 @@ fn sums(plan: &WalkerPlan, sample: &Sample) -> Sums {
         }
     }
     sums
-}
-
-/// What the programs take of each call of a path, in ns; 0 where it is not known.
-fn own(plan: &WalkerPlan, path: Option<Path>, calibration: Calibration) -> f64 {
-    let of_path = |site: &&SitePlan| site.site.rows().iter().any(|(of, _)| *of == path);
-    let site = plan.sites.iter().filter(|site| site.chosen().is_some()).find(of_path);
-    let own = match site.and_then(SitePlan::chosen).map(|candidate| candidate.mechanism) {
-        Some(Mechanism::Fentry) => calibration.fentry,
-        Some(Mechanism::Kprobe) => calibration.kprobe,
-        _ => None,
-    };
-    own.unwrap_or(0.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of calls, of bytes and of ns")]

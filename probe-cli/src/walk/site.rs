@@ -1,7 +1,7 @@
 //! Functions of walkers: which path they serve, what they tell, and what must be known of them.
 
 pub use probe_common::site::{Over, Shape};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::Path,
@@ -24,7 +24,7 @@ pub struct Site {
 }
 
 /// The level of a leaf, as far as the function tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// A PTE; of hugetlb, a page that is smaller than what a PMD entry maps.

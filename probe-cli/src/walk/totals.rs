@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{histogram::Histogram, site::Level};
 use crate::event::Path;
 
@@ -74,7 +76,7 @@ pub struct Pair {
 }
 
 /// Calls that are not in the sums, or not in all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uncounted {
     /// Calls whose beginning could not be remembered: in no sum.
     pub state: u64,
@@ -136,13 +138,13 @@ impl Uncounted {
 }
 
 /// What the programs take, in ns of each call: the median over calls of an empty function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// By fentry and fexit; absent where it could not be measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fentry: Option<f64>,
     /// By kprobe and kretprobe; absent where it could not be measured, or no function needs it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kprobe: Option<f64>,
 }
 

@@ -41,6 +41,9 @@ pub enum Unavailable {
     /// `MADV_COLLAPSE` is too new for the kernel.
     #[error("this kernel has no MADV_COLLAPSE (Linux 6.1 and later have it)")]
     Collapse,
+    /// Migration wants a node to go to.
+    #[error("there is one memory node: to be migrated, pages want a second one")]
+    OneNode,
 }
 
 /// A step did not do what it promises.
@@ -68,6 +71,16 @@ pub enum StepError {
         path: &'static str,
         /// The reason.
         source: io::Error,
+    },
+    /// Pages were not migrated.
+    #[error(
+        "{stayed} of {pages} pages stayed on their memory node: something else held them, or the other node is full; try again"
+    )]
+    Stayed {
+        /// Those that stayed.
+        stayed: usize,
+        /// Those that were to move.
+        pages: usize,
     },
     /// fork failed.
     #[error("fork: {0}")]

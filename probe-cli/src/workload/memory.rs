@@ -220,7 +220,7 @@ impl Area {
 pub(super) fn failed(
     call: &'static str,
     part: &Range<usize>,
-) -> impl FnOnce(io::Error) -> StepError + use<> {
+) -> impl Fn(io::Error) -> StepError + Copy + use<> {
     let (start, bytes) = (part.start, part.len());
     move |source| StepError::Call { call, start, bytes, source }
 }

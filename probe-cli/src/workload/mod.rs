@@ -14,6 +14,7 @@ mod error;
 mod expected;
 mod machine;
 mod memory;
+pub mod nodes;
 mod report;
 mod request;
 mod steps;

@@ -39,7 +39,8 @@ impl Seen {
                 match first {
                     "Rss:" => seen.rss += pages(),
                     "AnonHugePages:" => seen.thp += pages(),
-                    "Private_Hugetlb:" => seen.hugetlb += pages(),
+                    // Shared while a child of another test is about to call exec.
+                    "Private_Hugetlb:" | "Shared_Hugetlb:" => seen.hugetlb += pages(),
                     _ => {}
                 }
             }

@@ -5,10 +5,12 @@
 //! absent on a machine at hand, whose kernel may refuse fentry and kprobes.
 
 mod activity;
+mod bench;
 mod changes;
 mod child;
 mod churn;
 mod compare;
+mod damon;
 mod ends;
 mod exact;
 mod export;
@@ -65,6 +67,8 @@ fn main() {
     let trials: Vec<Trial> = [
         exact::trials(),
         walks::trials(),
+        damon::trials(),
+        bench::trials(),
         changes::trials(),
         stacks::trials(),
         leaves::trials(),

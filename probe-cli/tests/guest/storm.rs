@@ -95,8 +95,12 @@ impl Weather {
             (format!("{huge}/hugepages-64kB/enabled"), "inherit"),
             ("/proc/sys/kernel/numa_balancing".to_owned(), "1"),
         ];
+        // There a storm would not move memory by userfaultfd otherwise, for fear of a panic.
+        let series = guest().unwrap_or_default();
+        let no_zero = ["6.16", "6.17", "6.18", "6.19"].contains(&series.as_str());
+        let no_zero = no_zero.then(|| (format!("{huge}/use_zero_page"), "0"));
         let mut settings = Vec::new();
-        for (file, value) in wanted {
+        for (file, value) in wanted.into_iter().chain(no_zero) {
             match Setting::change(&file, value) {
                 Ok(setting) => settings.push(setting),
                 Err(error) => note(&format!("{file} stays as it is: {error}")),

@@ -51,6 +51,7 @@ const GROUPS: [&[&str]; 2] = [
         "mempolicy",
         "mincore",
         "move_pages",
+        "rmap_migrate",
         "cold",
         "free",
         "willneed",

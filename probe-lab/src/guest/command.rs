@@ -1,4 +1,4 @@
-//! Runs the command, with pipes or with a terminal.
+//! Runs the command: with pipes, with a terminal, or with files that are sent when it has ended.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,10 +17,14 @@ use super::channel::Channel;
 use super::orders::Orders;
 use super::session;
 use crate::machine::Terminal;
-use crate::protocol::Kind;
+use crate::protocol::{INIT, Kind};
 
 const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
-const HOME: &str = "/root";
+/// Where the command starts.
+pub(super) const HOME: &str = "/root";
+/// What a deterministic command writes.
+const OUTPUT: &str = "/run/stdout";
+const ERRORS: &str = "/run/stderr";
 /// Bytes of output in one frame.
 const CHUNK: usize = 32 * 1024;
 /// Output still comes from what the command left running; it ends when there is none for this long.
@@ -28,6 +32,9 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// Runs the command to its end; gives its exit status, or 128 and the signal that killed it.
 pub(super) fn run(orders: &Orders, channel: &Channel) -> io::Result<u8> {
+    if orders.deterministic {
+        return with_files(orders, channel);
+    }
     let (pid, pumps) = match orders.terminal {
         None => with_pipes(orders, channel)?,
         Some(size) => with_terminal(orders, channel, size)?,
@@ -60,13 +67,37 @@ fn with_pipes(orders: &Orders, channel: &Channel) -> io::Result<(u32, Pumps)> {
     Ok((child.id(), pumps))
 }
 
+/// While the command runs, nothing comes from the host, and nothing goes there: when it is ready for more, or has taken something, is
+/// what no two runs have in common.
+fn with_files(orders: &Orders, channel: &Channel) -> io::Result<u8> {
+    let mut command = Command::new(program(orders)?);
+    command.args(&orders.command[1..]);
+    surroundings(&mut command, orders);
+    let outputs = [(OUTPUT, Kind::Stdout), (ERRORS, Kind::Stderr)];
+    let [stdout, stderr] = outputs.map(|(path, _)| File::create(path));
+    command.stdin(Stdio::null()).stdout(stdout?).stderr(stderr?);
+    let child = command.spawn().map_err(|error| named(orders, &error))?;
+    let status = wait_for(child.id())?;
+    for (path, kind) in outputs {
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                count => channel.send(kind, &buffer[..count])?,
+            }
+        }
+    }
+    Ok(status)
+}
+
 fn with_terminal(orders: &Orders, channel: &Channel, size: Terminal) -> io::Result<(u32, Pumps)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
     unlockpt(&master)?;
     set_size(&master, size)?;
     let name = ptsname(&master, Vec::new())?;
-    let mut command = Command::new("/init");
+    let mut command = Command::new(INIT);
     command
         .arg(session::WORD)
         .arg(name.to_string_lossy().as_ref())
@@ -118,7 +149,12 @@ fn program(orders: &Orders) -> io::Result<std::path::PathBuf> {
     std::env::split_paths(PATH)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
-        .ok_or_else(|| named(orders, &io::Error::other(format!("no such program in {PATH}"))))
+        .ok_or_else(|| {
+            named(
+                orders,
+                &io::Error::other(format!("no such program in {PATH}; --add puts one there")),
+            )
+        })
 }
 
 fn named(orders: &Orders, error: &io::Error) -> io::Error {

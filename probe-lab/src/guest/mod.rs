@@ -2,6 +2,7 @@
 
 mod channel;
 mod command;
+mod files;
 mod modules;
 mod mounts;
 mod network;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use rustix::system::{RebootCommand, reboot, sethostname, uname};
 
-use crate::protocol::Kind;
+use crate::protocol::{INIT, Kind};
 use channel::Channel;
 use orders::Orders;
 
@@ -22,16 +23,24 @@ const HOST_NAME: &[u8] = b"guest";
 /// Between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
+/// Whether this program was called as a guest's init: then [`run`] is all that it is to do.
+#[must_use]
+pub fn is_called() -> bool {
+    std::env::args_os().next().is_some_and(|name| name == INIT)
+}
+
 /// Does the work of a guest's init and powers the machine off; as `init session TTY COMMAND...`, runs a command in a
 /// session of its own. Elsewhere it only says that it is no program for people.
 pub fn run() {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if arguments.get(1).is_some_and(|word| word == session::WORD) {
+    let is_first = rustix::process::getpid() == rustix::process::Pid::INIT;
+    // The kernel gives the first process the words of its command line that it does not know.
+    if !is_first && arguments.get(1).is_some_and(|word| word == session::WORD) {
         let error = session::enter(&arguments[2..]);
         say(&format!("the command cannot be started: {error}"));
         std::process::exit(126);
     }
-    if rustix::process::getpid() != rustix::process::Pid::INIT {
+    if !is_first {
         say("this is the init of walkprobe's guests; it only works as the first process");
         std::process::exit(125);
     }
@@ -55,17 +64,30 @@ fn init() -> io::Result<()> {
         say(&format!("init: {trouble}"));
     }
     channel.send(Kind::Ready, uname().release().to_bytes())?;
-    let heart = channel.clone();
-    thread::spawn(move || {
-        while heart.send(Kind::Alive, &[]).is_ok() {
-            thread::sleep(HEARTBEAT);
-        }
-    });
-    match Orders::read().and_then(|orders| command::run(&orders, &channel)) {
+    match Orders::read().and_then(|orders| obey(&orders, &channel)) {
         Ok(status) => channel.send(Kind::Exit, &u32::from(status).to_le_bytes()),
         Err(error) => channel.send(Kind::Trouble, error.to_string().as_bytes()),
     }?;
     channel.drain()
+}
+
+/// Runs the command, and sends the files that are wanted however it ended.
+fn obey(orders: &Orders, channel: &Channel) -> io::Result<u8> {
+    if !orders.deterministic {
+        beat(channel.clone());
+    }
+    let outcome = command::run(orders, channel);
+    files::send_all(&orders.copy_out, channel)?;
+    outcome
+}
+
+/// Gives signs of life.
+fn beat(channel: Channel) {
+    thread::spawn(move || {
+        while channel.send(Kind::Alive, &[]).is_ok() {
+            thread::sleep(HEARTBEAT);
+        }
+    });
 }
 
 /// A line for the kernel's console, which is standard error of init.

@@ -7,21 +7,24 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::host::channels::{Event, channel_error, duplicate, listen, listen_to, pass_on};
+use crate::host::check::check_kernel;
 use crate::host::command_line::{Channels, command_line};
 use crate::host::console::{self, Outgoing, RawMode, SignalWatch};
+use crate::host::copies::Copies;
 use crate::host::error::Error;
 use crate::host::initramfs;
 use crate::host::kernel_log::KernelLog;
 use crate::host::process::Running;
 use crate::host::qemu::Qemu;
 use crate::machine::Machine;
-use crate::protocol::{Kind, receive, send};
+use crate::protocol::{Kind, send};
 
 /// How often the log and the process are looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// QEMU connects to its sockets before anything else.
 const CONNECT: Duration = Duration::from_secs(20);
-/// A guest that reported its exit status powers off at once.
+/// A guest that reported its exit status, or whose kernel panicked, powers off at once.
 const POWER_OFF: Duration = Duration::from_secs(3);
 /// Frames under way in either direction, so that a slow reader slows the writer.
 const QUEUE: usize = 64;
@@ -54,12 +57,8 @@ pub struct Exit {
     pub release: String,
     /// From the start of QEMU until the command was started.
     pub boot_time: Duration,
-}
-
-enum Event {
-    Frame(usize, Kind, Vec<u8>),
-    Broken(io::Error),
-    Signal(i32),
+    /// A sentence for each file that should have been copied out of the guest and was not.
+    pub missing: Vec<String>,
 }
 
 /// Boots the machine, runs its command and gives its exit status. QEMU never outlives this call, nor this process.
@@ -68,9 +67,15 @@ enum Event {
 ///
 /// A panic, a hang and a command that takes too long are told apart; see [`Error`].
 pub fn boot(qemu: &Qemu, machine: &Machine, mut streams: Streams) -> Result<Exit, Error> {
+    // Whatever comes from here comes at a time of its own.
+    if machine.deterministic {
+        streams.input = Input::None;
+    }
     let interactive = streams.input == Input::Standard && console::is_interactive();
+    check_kernel(&machine.kernel)?;
     let folder = tempfile::Builder::new().prefix("walkprobe-lab-").tempdir();
     let folder = folder.map_err(Error::file("create a folder in", std::env::temp_dir()))?;
+    let copies = Copies::open(&machine.copy_out)?;
     let path = |name: &str| folder.path().join(name);
     let (initramfs, port, serial, complaints) =
         (path("initramfs"), path("port"), path("serial"), path("stderr"));
@@ -98,6 +103,7 @@ pub fn boot(qemu: &Qemu, machine: &Machine, mut streams: Streams) -> Result<Exit
         sign_of_life: started,
         ready: None,
         machine,
+        copies,
     };
     let channels = guest.connect(&listeners)?;
     let (events, incoming) = mpsc::sync_channel(QUEUE);
@@ -120,6 +126,7 @@ struct Guest<'a> {
     sign_of_life: Instant,
     ready: Option<Ready>,
     machine: &'a Machine,
+    copies: Copies<'a>,
 }
 
 struct Ready {
@@ -158,16 +165,17 @@ impl Guest<'_> {
         streams: &mut Streams,
     ) -> Result<Exit, Error> {
         let mut looked = Instant::now();
+        let mut open = channels.len();
         loop {
-            let event = incoming.recv_timeout(TICK);
-            let quiet = event.is_err();
-            match event {
+            match incoming.recv_timeout(TICK) {
                 Ok(Event::Frame(number, kind, payload)) => {
                     self.sign_of_life = Instant::now();
                     match kind {
                         Kind::Ready => self.ready(&payload, &channels[number], streams.input)?,
                         Kind::Stdout => pass_on(streams.stdout, &payload)?,
                         Kind::Stderr => pass_on(streams.stderr, &payload)?,
+                        Kind::File => self.copies.piece(&payload)?,
+                        Kind::NoFile => self.copies.refused(&payload),
                         Kind::Exit => return Ok(self.exit(&payload)),
                         Kind::Trouble => {
                             return Err(Error::Guest(
@@ -179,18 +187,23 @@ impl Guest<'_> {
                 }
                 Ok(Event::Signal(signal)) if console::is_resize(signal) => self.resize(),
                 Ok(Event::Signal(signal)) => return Err(Error::Interrupted(signal)),
-                // When QEMU ends, its channels do; the reason is in the log.
-                Ok(Event::Broken(_)) | Err(RecvTimeoutError::Disconnected)
-                    if self.wait_for_end(TICK) =>
-                {
-                    return Err(self.ended());
+                Ok(Event::Broken(source)) => {
+                    // When QEMU ends, its channels do, one after the other: what the guest said last can still be in another one.
+                    open -= 1;
+                    if open == 0 {
+                        let is_over = self.wait_for_end(POWER_OFF);
+                        return Err(if is_over {
+                            self.ended()
+                        } else {
+                            channel_error("read")(source)
+                        });
+                    }
                 }
-                Ok(Event::Broken(source)) => return Err(channel_error("read")(source)),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
-                self.look(quiet)?;
+                self.look()?;
             }
         }
     }
@@ -206,6 +219,7 @@ impl Guest<'_> {
             }
         });
         match input {
+            Input::None if self.machine.deterministic => {}
             Input::None => {
                 let _ = outgoing.send((Kind::Stdin, Vec::new()));
             }
@@ -224,6 +238,9 @@ impl Guest<'_> {
     }
 
     fn resize(&self) {
+        if self.machine.deterministic {
+            return;
+        }
         let size = console::size();
         let mut payload = size.rows.to_le_bytes().to_vec();
         payload.extend_from_slice(&size.columns.to_le_bytes());
@@ -238,23 +255,27 @@ impl Guest<'_> {
         let (release, boot_time) = self.ready.as_ref().map_or_else(Default::default, |ready| {
             (ready.release.clone(), ready.at - self.started)
         });
-        Exit { status: status.first().copied().unwrap_or(u8::MAX), release, boot_time }
+        Exit {
+            status: status.first().copied().unwrap_or(u8::MAX),
+            release,
+            boot_time,
+            missing: self.copies.missing(),
+        }
     }
 
     /// Looks for whatever no frame tells: a panic, an end, silence, too long a run.
-    fn look(&mut self, nothing_waits: bool) -> Result<(), Error> {
+    fn look(&mut self) -> Result<(), Error> {
         if self.log.follow().map_err(Error::file("read", self.log.path().to_owned()))? {
             self.sign_of_life = Instant::now();
-        }
-        if nothing_waits && self.running.has_ended() {
-            return Err(self.ended());
         }
         let silence = self.sign_of_life.elapsed();
         // After a panic the kernel reboots, which ends QEMU, unless its command line says otherwise.
         if self.log.has_panic() && silence > Duration::from_secs(3) {
             return Err(self.ended());
         }
-        if silence > self.machine.hang_after {
+        // A deterministic guest says nothing while its command runs.
+        let is_silent = self.machine.deterministic && self.ready.is_some();
+        if silence > self.machine.hang_after && !is_silent {
             let phase =
                 if self.ready.is_some() { "while the command ran" } else { "while booting" };
             return Err(Error::Hang {
@@ -298,38 +319,4 @@ impl Guest<'_> {
             (true, None) => "it does not answer".to_owned(),
         })
     }
-}
-
-fn listen(path: &Path) -> Result<UnixListener, Error> {
-    let listener = UnixListener::bind(path).map_err(Error::file("listen at", path))?;
-    listener.set_nonblocking(true).map_err(Error::file("listen at", path))?;
-    Ok(listener)
-}
-
-fn listen_to(number: usize, mut channel: UnixStream, events: SyncSender<Event>) {
-    thread::spawn(move || {
-        loop {
-            let event = match receive(&mut channel) {
-                Ok(Some((kind, payload))) => Event::Frame(number, kind, payload),
-                Ok(None) => Event::Broken(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) => Event::Broken(error),
-            };
-            let last = matches!(event, Event::Broken(_));
-            if events.send(event).is_err() || last {
-                return;
-            }
-        }
-    });
-}
-
-fn duplicate(channel: &UnixStream) -> Result<UnixStream, Error> {
-    channel.try_clone().map_err(channel_error("open"))
-}
-
-fn channel_error(operation: &'static str) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Channel { operation, source }
-}
-
-fn pass_on(stream: &mut dyn Write, bytes: &[u8]) -> Result<(), Error> {
-    stream.write_all(bytes).and_then(|()| stream.flush()).map_err(Error::Output)
 }

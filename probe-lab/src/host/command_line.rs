@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::host::accel::Accelerator;
+use crate::host::deterministic;
 use crate::machine::Machine;
 use crate::protocol::PORT;
 
@@ -27,19 +28,28 @@ pub fn command_line(machine: &Machine, channels: &Channels) -> Vec<OsString> {
     options.flag("-no-reboot");
     options.option("-display", "none");
     options.option("-machine", "q35");
-    options.option("-accel", accelerator(machine.accelerator));
-    options.option("-cpu", "max");
-    options.option("-smp", machine.cpus.to_string());
+    if machine.deterministic {
+        options.0.extend(deterministic::OPTIONS.map(OsString::from));
+    } else {
+        options.option("-accel", accelerator(machine.accelerator));
+        options.option("-cpu", "max");
+        options.option("-smp", machine.cpus.to_string());
+    }
     options.option("-m", &machine.memory);
     options.option("-kernel", &machine.kernel);
     options.option("-initrd", channels.initramfs);
-    options.option("-append", kernel_command_line(&machine.append));
+    let mut append = kernel_command_line(&machine.append);
+    if machine.deterministic {
+        append = format!("{append} {}", deterministic::KERNEL);
+    }
+    options.option("-append", append);
     options.option("-chardev", chardev("file,id=log", &machine.kernel_log));
     options.option("-serial", "chardev:log");
     options.option("-chardev", chardev("socket,id=serial", channels.serial));
     options.option("-serial", "chardev:serial");
     options.option("-chardev", chardev("socket,id=port", channels.port));
-    options.option("-device", "virtio-serial-pci,max_ports=2");
+    let at_once = if machine.deterministic { deterministic::CHANNEL } else { "" };
+    options.option("-device", format!("virtio-serial-pci,max_ports=2{at_once}"));
     options.option("-device", format!("virtserialport,chardev=port,name={PORT}"));
     options.0.extend(machine.qemu_options.iter().map(OsString::from));
     options.0
@@ -109,7 +119,7 @@ mod tests {
     #[test]
     fn a_machine_becomes_options() {
         let mut machine =
-            Machine::new("/k".into(), "/init".into(), "/a,b/log".into(), vec!["true".into()]);
+            Machine::new("/k".into(), "/walkprobe".into(), "/a,b/log".into(), vec!["true".into()]);
         machine.memory = "4G".into();
         machine.cpus = 3;
         machine.append = "nokaslr".into();
@@ -123,9 +133,24 @@ mod tests {
     }
 
     #[test]
+    fn a_deterministic_machine_counts_instructions_on_one_processor() {
+        let mut machine = Machine::new("/k".into(), "/walkprobe".into(), "/log".into(), Vec::new());
+        machine.environment.push(("TERM".into(), "xterm".into()));
+        machine.append = "a=1".into();
+        machine.make_deterministic();
+        let options = options(&machine);
+        assert_eq!(value(&options, "-icount"), "shift=0,sleep=off");
+        assert_eq!(value(&options, "-smp"), "1");
+        assert_eq!(options.iter().filter(|word| *word == "-cpu").count(), 1);
+        assert_eq!(value(&options, "-device"), "virtio-serial-pci,max_ports=2,ioeventfd=off");
+        assert!(value(&options, "-append").contains(" a=1 nokaslr "));
+        assert_eq!(machine.environment, []);
+    }
+
+    #[test]
     fn the_kernels_log_is_on_the_first_serial_port() {
         let options =
-            options(&Machine::new("/k".into(), "/init".into(), "/log".into(), Vec::new()));
+            options(&Machine::new("/k".into(), "/walkprobe".into(), "/log".into(), Vec::new()));
         assert_eq!(value(&options, "-serial"), "chardev:log");
         assert!(value(&options, "-append").starts_with("console=ttyS0 "));
     }

@@ -20,7 +20,9 @@ pub enum Error {
         source: io::Error,
     },
     /// A module, or one that it needs, is not among those of the kernel.
-    #[error("the kernel's package has no module `{0}`")]
+    #[error(
+        "there is no module `{0}` with this kernel; a kernel of a series has those of its package"
+    )]
     NoModule(String),
     /// A module cannot be understood.
     #[error("{} is no kernel module: {reason}", path.display())]
@@ -30,8 +32,19 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The program cannot be the init of a guest.
+    #[error(
+        "this walkprobe is not static, so that it cannot run in a guest; cure: use the one that `cargo xtask build` makes"
+    )]
+    NotStatic,
+    /// A file is not a kernel.
+    #[error(
+        "{} is no bzImage; build one with `make bzImage` (arch/x86/boot/bzImage), or take a packaged vmlinuz",
+        .0.display()
+    )]
+    NoImage(PathBuf),
     /// QEMU could not be started.
-    #[error("cannot start QEMU ({})", binary.display())]
+    #[error("cannot start QEMU ({}); install it, or name another one", binary.display())]
     Start {
         /// The program.
         binary: PathBuf,
@@ -65,7 +78,7 @@ pub enum Error {
         tail: String,
     },
     /// The command took too long; the guest is fine.
-    #[error("the command in the guest was still running after {} s", limit.as_secs())]
+    #[error("the command in the guest was still running after {} s; --timeout gives it longer", limit.as_secs())]
     CommandTimeout {
         /// The limit.
         limit: Duration,

@@ -14,7 +14,7 @@ use cpio::newc::ModeFileType;
 use crate::host::error::Error;
 use crate::host::modules::Modules;
 use crate::machine::{Machine, Terminal};
-use crate::protocol::{MODULES, ORDERS, encode_fields};
+use crate::protocol::{DETERMINISTIC, INIT, MODULES, ORDERS, PROGRAM, encode_fields};
 
 /// Drives the fast channel to the host where it is not part of the kernel's image.
 const CHANNEL_MODULES: [&str; 2] = ["virtio_pci", "virtio_console"];
@@ -29,10 +29,11 @@ pub(crate) fn write(
     let mut archive =
         Archive { out: BufWriter::with_capacity(1 << 20, file), folders: BTreeSet::new(), next: 1 };
     let written = Error::file("write", path);
-    let bytes = fs::read(&machine.init).map_err(Error::file("read", &machine.init))?;
+    let program = fs::read(&machine.walkprobe).map_err(Error::file("read", &machine.walkprobe))?;
     let orders = orders(machine, terminal);
     archive
-        .file(Path::new("/init"), 0o755, &bytes)
+        .file(Path::new(PROGRAM), 0o755, &program)
+        .and_then(|()| archive.link(Path::new(INIT), Path::new(PROGRAM)))
         .and_then(|()| archive.file(Path::new(ORDERS), 0o600, &orders))
         .and_then(|()| {
             archive.file(Path::new("/etc/passwd"), 0o644, b"root::0:0:root:/root:/bin/sh\n")
@@ -56,12 +57,15 @@ pub(crate) fn write(
 fn orders(machine: &Machine, terminal: Option<Terminal>) -> Vec<u8> {
     let terminal =
         terminal.map_or_else(String::new, |size| format!("{} {}", size.rows, size.columns));
-    let count = machine.environment.len().to_string();
+    let mode = if machine.deterministic { DETERMINISTIC } else { "" };
     let variables: Vec<String> =
         machine.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let fields = [terminal.as_str(), count.as_str()]
+    let (count, copies) = (variables.len().to_string(), machine.copy_out.len().to_string());
+    let fields = [terminal.as_str(), mode, count.as_str()]
         .into_iter()
         .chain(variables.iter().map(String::as_str))
+        .chain([copies.as_str()])
+        .chain(machine.copy_out.iter().map(|file| file.source.as_str()))
         .chain(machine.command.iter().map(String::as_str));
     encode_fields(fields.map(str::as_bytes))
 }
@@ -128,8 +132,11 @@ impl Archive {
         let metadata = fs::metadata(source).map_err(read)?;
         if metadata.is_dir() {
             self.folder(destination).map_err(Error::file("pack", source))?;
-            for entry in fs::read_dir(source).map_err(read)? {
-                let entry = entry.map_err(read)?;
+            let entries: io::Result<Vec<_>> = fs::read_dir(source).map_err(read)?.collect();
+            let mut entries = entries.map_err(read)?;
+            // The order in which a file system lists them is its own.
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries {
                 self.add(&entry.path(), &destination.join(entry.file_name()))?;
             }
             return Ok(());
@@ -181,12 +188,36 @@ mod tests {
     use crate::protocol::decode_fields;
 
     #[test]
+    fn the_order_in_which_files_were_made_does_not_matter() -> Result<(), Error> {
+        let archive = |names: [&str; 3]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = |name: &str| folder.path().join(name);
+            fs::create_dir(file("added")).expect("a folder");
+            for name in names {
+                fs::write(file("added").join(name), name).expect("is written");
+            }
+            fs::write(file("program"), "").expect("is written");
+            let mut machine =
+                Machine::new("/k".into(), file("program"), "/log".into(), vec!["true".into()]);
+            let added = file("added").display().to_string() + ":/root/added";
+            machine.add.extend(added.parse());
+            write(&machine, None, &file("initramfs"))?;
+            Ok::<_, Error>(fs::read(file("initramfs")).expect("is there"))
+        };
+        let one = archive(["a", "b", "c"])?;
+        assert!(one.windows(12).any(|bytes| bytes == b"root/added/c"));
+        assert!(one == archive(["c", "b", "a"])?);
+        Ok(())
+    }
+
+    #[test]
     fn orders_keep_every_word_apart() {
         let mut machine =
             Machine::new("/k".into(), "/i".into(), "/log".into(), vec!["sh".into(), "a b".into()]);
         machine.environment.push(("A".into(), "1 2".into()));
+        machine.copy_out.extend("/f".parse());
         let bytes = orders(&machine, Some(Terminal { rows: 24, columns: 80 }));
         let fields = decode_fields(&bytes).expect("is well formed");
-        assert_eq!(fields, [b"24 80".as_slice(), b"1", b"A=1 2", b"sh", b"a b"]);
+        assert_eq!(fields, [b"24 80".as_slice(), b"", b"1", b"A=1 2", b"1", b"/f", b"sh", b"a b"]);
     }
 }

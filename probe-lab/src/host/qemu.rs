@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::exec;
+
 const BINARY: &str = "qemu-system-x86_64";
 
 /// A QEMU for x86-64 guests: installed, or unpacked from packages into some folder.
@@ -18,11 +20,7 @@ impl Qemu {
     /// The QEMU on PATH, if any.
     #[must_use]
     pub fn on_path() -> Option<Self> {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path)
-            .map(|folder| folder.join(BINARY))
-            .find(|binary| binary.is_file())
-            .map(Self::installed)
+        exec::on_path(BINARY).map(Self::installed)
     }
 
     /// The QEMU in a folder into which Debian's packages of it and its libraries were unpacked, if any.
@@ -41,6 +39,14 @@ impl Qemu {
             firmware: existing(&["usr/share/qemu", "usr/share/seabios"]),
             binary,
         })
+    }
+
+    /// The QEMU of this path: installed, or unpacked as for [`Qemu::unpacked_at`].
+    #[must_use]
+    pub fn at(binary: PathBuf) -> Self {
+        let root = binary.ancestors().nth(3).filter(|root| *root != Path::new("/"));
+        let unpacked = root.and_then(Self::unpacked_at).filter(|qemu| qemu.binary == binary);
+        unpacked.unwrap_or_else(|| Self::installed(binary))
     }
 
     /// An installed QEMU, which finds its libraries and firmware by itself.
@@ -94,6 +100,18 @@ mod tests {
         let own = [PathBuf::from("/q/a"), PathBuf::from("/q/b")];
         assert_eq!(library_path(&own, None), "/q/a:/q/b");
         assert_eq!(library_path(&own, Some("/x".into())), "/q/a:/q/b:/x");
+    }
+
+    #[test]
+    fn an_unpacked_qemu_is_recognised_by_its_place() -> std::io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let binary = root.path().join("usr/bin").join(BINARY);
+        assert_eq!(Qemu::at(binary.clone()), Qemu::installed(binary.clone()));
+        std::fs::create_dir_all(root.path().join("usr/bin"))?;
+        std::fs::create_dir_all(root.path().join("usr/share/qemu"))?;
+        std::fs::write(&binary, "")?;
+        assert_eq!(Qemu::at(binary).firmware, [root.path().join("usr/share/qemu")]);
+        Ok(())
     }
 
     #[test]

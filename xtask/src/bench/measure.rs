@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use probe_lab::fetch::series;
 use probe_lab::{Accelerator, AddedFile, Input, Streams};
 
 use crate::context::Context;
@@ -16,7 +17,7 @@ use crate::{build, say};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// A series of `cargo xtask kernels`, or the path of a bzImage with BTF
-    #[arg(long, value_name = "SERIES|PATH", default_value = guest::default_series())]
+    #[arg(long, value_name = "SERIES|PATH", default_value = series::NEWEST_DEFAULT)]
     kernel: String,
     /// How often all settings take turns
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -59,7 +60,7 @@ pub(super) fn run_with(
         build::harness(cx, "--bench", bench)
     })?;
     let kernel = guest::choose(cx, kernel)?;
-    let accelerator = lab.accelerator(cx, &kernel)?;
+    let accelerator = lab.accelerator(&kernel)?;
     let path = format!("/bin/bench-{bench}");
     let mut machine = lab.machine(&kernel, accelerator, vec![path.clone(), argument.to_owned()]);
     MEMORY.clone_into(&mut machine.memory);
@@ -79,9 +80,8 @@ pub(super) fn run_with(
 
     let (mut stdout, mut stderr) = (Vec::new(), std::io::stderr());
     let streams = Streams { input: Input::None, stdout: &mut stdout, stderr: &mut stderr };
-    let exit = say::plain_step(&format!("bench {bench}: measuring"), || {
-        Ok(probe_lab::boot(&lab.qemu, &machine, streams)?)
-    })?;
+    let exit =
+        say::plain_step(&format!("bench {bench}: measuring"), || Ok(lab.boot(&machine, streams)?))?;
     if exit.status != 0 {
         bail!("the benchmark ended with exit status {}", exit.status);
     }

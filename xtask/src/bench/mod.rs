@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures, and keeps the table in docs/.
 
+mod check;
 mod live;
 mod measure;
 mod scan;
@@ -7,8 +8,9 @@ mod trace;
 mod walks;
 
 use std::fs;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
@@ -23,6 +25,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Which {
+    /// How small a change `walkprobe check` finds, and how often it finds one where there is none, in guests
+    Check,
     /// The page-table scan beside PAGEMAP_SCAN, pagemap and smaps, on this kernel; wants root
     Scan,
     /// What watching costs the watched process, beside a bpftrace script that counts, in a guest
@@ -37,6 +41,7 @@ enum Which {
 /// Measures, shows the table, and writes it into docs/.
 pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
     let (document, head, table) = match &options.which {
+        Which::Check => ("docs/bench-check.md", check::HEAD.to_owned(), check::run(cx)?),
         Which::Scan => ("docs/bench-scan.md", scan::HEAD.to_owned(), scan::run(cx)?),
         Which::Trace(options) => {
             ("docs/bench-trace.md", trace::HEAD.to_owned(), trace::run(cx, options)?)
@@ -54,4 +59,13 @@ pub(crate) fn run(cx: &Context, options: &Options) -> Result<()> {
     let file = cx.workspace.root.join(document);
     fs::write(&file, format!("{head}{table}"))
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Runs a benchmark on this machine; gives what it printed.
+fn here(command: &mut Command) -> Result<String> {
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start the benchmark")?;
+    if !output.status.success() {
+        bail!("the benchmark ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).context("the benchmark printed no text")
 }

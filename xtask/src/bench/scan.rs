@@ -1,9 +1,8 @@
 //! `cargo xtask bench scan`: runs on this machine, as a bench of cargo's.
 
-use std::process::Stdio;
+use anyhow::{Context as _, Result};
 
-use anyhow::{Context as _, Result, bail};
-
+use super::here;
 use crate::build_ebpf;
 use crate::context::Context;
 
@@ -12,11 +11,7 @@ pub(super) fn run(cx: &Context) -> Result<String> {
     build_ebpf::ensure(cx)?;
     let mut cargo = cx.workspace.cargo();
     cargo.args(["bench", "--quiet", "--package", "walkprobe", "--bench", "scan"]);
-    let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("the benchmark ended with {}; it wants root", output.status);
-    }
-    String::from_utf8(output.stdout).context("the benchmark printed no text")
+    here(&mut cargo).context("cannot measure: it wants root")
 }
 
 /// What stands before the table.

@@ -1,19 +1,20 @@
 //! `cargo xtask bench trace`: runs on this machine, where it wants no rights, and in a guest.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::Args;
+use probe_lab::fetch::series;
 
-use super::{live, measure};
+use super::{here, live, measure};
 use crate::context::Context;
-use crate::{build, guest, say};
+use crate::{build, say};
 
 /// Options of `bench trace`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// A series of `cargo xtask kernels`, or the path of a bzImage with BTF, for the guest
-    #[arg(long, value_name = "SERIES|PATH", default_value = guest::default_series())]
+    #[arg(long, value_name = "SERIES|PATH", default_value = series::NEWEST_DEFAULT)]
     kernel: String,
 }
 
@@ -27,14 +28,7 @@ pub(super) fn run(cx: &Context, options: &Options) -> Result<String> {
 /// How fast files are written and read.
 fn files(cx: &Context) -> Result<String> {
     let bench = say::long_step("bench trace: building", || build::harness(cx, "--bench", "trace"))?;
-    let mut command = Command::new(bench);
-    let output = say::plain_step("bench trace: measuring", || {
-        command.stderr(Stdio::inherit()).output().context("cannot start the benchmark")
-    })?;
-    if !output.status.success() {
-        bail!("the benchmark ended with {}", output.status);
-    }
-    String::from_utf8(output.stdout).context("the benchmark printed no text")
+    say::plain_step("bench trace: measuring", || here(&mut Command::new(bench)))
 }
 
 /// What stands before the table.

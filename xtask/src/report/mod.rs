@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
+use probe_lab::fetch::series;
 use probe_lab::{Input, Streams};
 use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::guest::{self, Lab};
-use crate::{exec, say, series};
+use crate::{exec, say};
 
 /// Options of `report`.
 #[derive(Debug, Args)]
@@ -92,11 +93,11 @@ fn record(
 fn doctor(cx: &Context, lab: &Lab, series: &str) -> Result<Value> {
     let kernel = guest::choose(cx, series)?;
     let command = ["walkprobe", "doctor", "--json"].map(str::to_owned).to_vec();
-    let mut machine = lab.machine(&kernel, lab.accelerator(cx, &kernel)?, command);
+    let mut machine = lab.machine(&kernel, lab.accelerator(&kernel)?, command);
     machine.timeout = Some(PATIENCE);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let streams = Streams { input: Input::None, stdout: &mut stdout, stderr: &mut stderr };
-    probe_lab::boot(&lab.qemu, &machine, streams)?;
+    lab.boot(&machine, streams)?;
     let mut diagnosis: Value = serde_json::from_slice(&stdout).with_context(|| {
         format!("doctor did not answer on {series}: {}", String::from_utf8_lossy(&stderr))
     })?;

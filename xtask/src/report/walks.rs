@@ -52,7 +52,7 @@ pub(super) fn run(cx: &Context, kernels: &[String]) -> Result<()> {
 /// What the walkers came to on one kernel.
 fn measure(cx: &Context, lab: &Lab, series: &str) -> Result<Value> {
     let kernel = guest::choose(cx, series)?;
-    let accelerator = lab.accelerator(cx, &kernel)?;
+    let accelerator = lab.accelerator(&kernel)?;
     let command = ["sh", "-c", SCRIPT].map(str::to_owned).to_vec();
     let mut machine = lab.machine(&kernel, accelerator, command);
     guest::with_huge_pages(&mut machine);
@@ -66,7 +66,7 @@ fn measure(cx: &Context, lab: &Lab, series: &str) -> Result<Value> {
     machine.hang_after = HANG_AFTER;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let streams = Streams { input: Input::None, stdout: &mut stdout, stderr: &mut stderr };
-    let exit = probe_lab::boot(&lab.qemu, &machine, streams)?;
+    let exit = lab.boot(&machine, streams)?;
     let text = String::from_utf8(stdout).context("the reports are no text")?;
     if exit.status != 0 {
         bail!("it ended with {}: {}", exit.status, String::from_utf8_lossy(&stderr));

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use probe_lab::fetch::apt::{self, Apt};
 
-use crate::apt::{self, Apt};
 use crate::context::Context;
 use crate::{exec, say};
 
@@ -52,17 +52,15 @@ pub(crate) fn ensure(cx: &Context) -> Result<Bpftrace> {
 fn fetch(cx: &Context) -> Result<()> {
     let apt = Apt::all_suites(&cx.cache)?;
     let scratch = cx.cache.scratch()?;
-    let mut debs = Err(anyhow::anyhow!("there are no lists of packages"));
-    if apt.has_lists() {
-        debs = apt.download_with_dependencies(&[PACKAGE], &scratch.path().join("debs"));
-    }
-    // Lists that are older than the mirror's packages are fetched again.
-    let debs = debs.or_else(|_| {
+    let download = || apt.download_with_dependencies(&[PACKAGE], &scratch.path().join("debs"));
+    let mut debs = apt.has_lists().then(download).and_then(Result::ok);
+    if debs.is_none() {
+        // Lists that are older than the mirror's packages are fetched again.
         apt.update_suites(&cx.cache)?;
-        apt.download_with_dependencies(&[PACKAGE], &scratch.path().join("debs"))
-    })?;
+        debs = Some(download()?);
+    }
     let root = scratch.path().join("root");
-    for deb in debs {
+    for deb in debs.into_iter().flatten() {
         apt::unpack(&deb, &root)?;
     }
     cx.cache.install(&arrange(&root, scratch.path())?, FOLDER)?;

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use probe_lab::fetch::{FetchError, apt};
 
-use crate::apt;
 use crate::context::Context;
 use crate::{exec, say};
 
@@ -45,11 +45,11 @@ fn find(cx: &Context) -> Option<PathBuf> {
 }
 
 fn fetch(cx: &Context) -> Result<()> {
-    apt::install(&cx.cache, PACKAGE, FOLDER, |root| write_script(&root.join(START)))
+    Ok(apt::install(&cx.cache, PACKAGE, FOLDER, |root| write_script(&root.join(START)))?)
 }
 
-fn write_script(path: &Path) -> Result<()> {
-    fs::write(path, SCRIPT)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+fn write_script(path: &Path) -> Result<(), FetchError> {
+    fs::write(path, SCRIPT)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .map_err(|source| FetchError::File { operation: "write", path: path.to_owned(), source })
 }

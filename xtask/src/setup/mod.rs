@@ -3,24 +3,21 @@
 //! Each part has an `ensure` function that is quick when the part is there; the other commands call those they need.
 
 mod bpftrace;
-mod busybox;
 mod chromium;
 mod linker;
-mod qemu;
 mod rust_src;
 
 use std::time::Instant;
 
 use anyhow::Result;
+use probe_lab::fetch::{self, kernels, series};
 
 use crate::context::Context;
-use crate::{kernels, say, series};
+use crate::say;
 
 pub(crate) use bpftrace::{Bpftrace, ensure as bpftrace};
-pub(crate) use busybox::ensure as busybox;
 pub(crate) use chromium::ensure as chromium;
 pub(crate) use linker::ensure as linker;
-pub(crate) use qemu::ensure as qemu;
 pub(crate) use rust_src::ensure as rust_src;
 
 /// Makes everything available, and says in one line when nothing was missing.
@@ -28,11 +25,11 @@ pub(crate) fn run(cx: &Context) -> Result<()> {
     let start = Instant::now();
     rust_src(cx)?;
     linker(cx)?;
-    qemu(cx)?;
-    busybox(cx)?;
+    fetch::qemu(&cx.cache)?;
+    fetch::busybox(&cx.cache)?;
     chromium(cx)?;
     for series in series::DEFAULT {
-        kernels::ensure(cx, series)?;
+        kernels::ensure(&cx.cache, series)?;
     }
     say::note(format_args!("setup: all there ({})", say::seconds(start.elapsed())));
     Ok(())

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use probe_lab::fetch::apt::{self, Apt};
 
-use crate::apt::{self, Apt};
 use crate::context::Context;
 use crate::{exec, say};
 

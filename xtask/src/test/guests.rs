@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use probe_lab::{Accelerator, AddedFile, Error, Input, Streams};
+use probe_lab::{Accelerator, AddedFile, Chosen, Error, Input, Streams};
 
 use super::host;
 use super::tally::{Counted, Tally};
 use crate::context::Context;
-use crate::guest::{self, Chosen, Lab};
+use crate::guest::{self, Lab};
 use crate::{build, say};
 
 /// The path of the tests in a guest.
@@ -36,9 +36,8 @@ const AT_THE_ENDS: [&str; 7] =
 const TIMEOUT: Duration = Duration::from_mins(40);
 /// Two guests share two processors, so silence means less.
 const HANG_AFTER: Duration = Duration::from_mins(3);
-/// How often a guest is booted whose kernel panics. Emulated kernels do, now and then, in what no test is about; why is not known
-/// (seen on 6.18: flags of the processor with bits that it does not have; a page frame number beyond all memory). What is wrong each
-/// time stays a failure.
+/// How often a guest is booted whose kernel panics. Emulated kernels do, rarely, in what no test is about; why is not known (seen on
+/// 6.18: flags of the processor with bits that it does not have). What is wrong each time stays a failure.
 const BOOTS: u32 = 2;
 /// Guests that run at the same time.
 const AT_ONCE: usize = 2;
@@ -75,7 +74,7 @@ pub(super) fn run(
         natively(cx, tally, &lab, &tests, native, arguments);
         return Ok(());
     };
-    let accelerator = lab.accelerator(cx, first)?;
+    let accelerator = lab.accelerator(first)?;
     let waiting = Mutex::new(boots(&chosen, arguments).into_iter());
     let interrupted = thread::scope(|scope| {
         let work = || -> Result<(), Error> {
@@ -195,8 +194,7 @@ fn once(
     let shown_before = boot.name.clone();
     let (silent, silent_tally) = (String::new(), Tally::default());
     let mut counted = Counted::new(tally, &name, Some(&shown_before));
-    let outcome = probe_lab::boot(
-        &lab.qemu,
+    let outcome = lab.boot(
         &machine,
         Streams {
             input: Input::None,

@@ -38,6 +38,8 @@ pub(super) fn run(cx: &Context, tally: &Tally) {
             "guest",
             "--test",
             "browser",
+            "--test",
+            "lab",
         ]);
         exec::visible(cargo.args(["--", "-D", "warnings"]))
     });

@@ -2,6 +2,7 @@
 
 mod guests;
 mod host;
+mod lab;
 mod tally;
 
 use std::process::ExitCode;
@@ -9,9 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use probe_lab::fetch::series;
 
 use crate::context::Context;
-use crate::{say, series};
+use crate::say;
 use tally::Tally;
 
 /// Options of `test`.
@@ -23,6 +25,7 @@ Examples:
   cargo xtask test
   cargo xtask test --kernels all
   cargo xtask test --no-host --kernels 5.10,7.3")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Options {
     /// The kernels of the guest tests, separated by commas
     #[arg(long, value_name = "all|LIST", default_value_t = series::DEFAULT.join(","))]
@@ -33,6 +36,9 @@ pub(crate) struct Options {
     /// Leave the guests out
     #[arg(long)]
     no_guest: bool,
+    /// Leave the tests of `walkprobe lab` out, which boot guests of their own
+    #[arg(long)]
+    no_lab: bool,
     /// Leave the tests on this machine's own kernel out, which need root
     #[arg(long)]
     no_native: bool,
@@ -52,6 +58,9 @@ pub(crate) fn run(cx: &Context, options: &Options) -> Result<ExitCode> {
     if !options.no_guest || !options.no_native {
         let kernels = if options.no_guest { Vec::new() } else { kernels };
         guests::run(cx, &tally, &kernels, !options.no_native, &options.arguments)?;
+    }
+    if !options.no_lab {
+        lab::run(cx, &tally);
     }
     say::note(format_args!("all of it took {}", say::seconds(start.elapsed())));
     Ok(if tally.report() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

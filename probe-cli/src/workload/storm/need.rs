@@ -19,6 +19,8 @@ pub(super) enum Need {
     HugeShmem,
     /// userfaultfd with this feature.
     Uffd(Feature),
+    /// A kernel that does not lose its way when the huge zero page is moved.
+    MovableZero,
     /// Two memory nodes.
     Nodes,
     /// Swap space in use.
@@ -51,6 +53,13 @@ impl Need {
                 Ok(_) => Some(format!("userfaultfd has no {feature:?} here")),
                 Err(error) => Some(format!("no userfaultfd: {error}")),
             },
+            Self::MovableZero => {
+                let switch = fs::read_to_string(USE_ZERO_PAGE);
+                let is_used = switch.is_ok_and(|text| text.trim() != "0");
+                let release = rustix::system::uname().release().to_string_lossy().into_owned();
+                let why = format!("it can make Linux {release} panic: write 0 to {USE_ZERO_PAGE}");
+                lack(is_used && loses_the_zero_page(&release), &why)
+            }
             Self::Nodes => {
                 let second = Path::new("/sys/devices/system/node/node1");
                 lack(!second.exists(), "there is one memory node")
@@ -69,6 +78,16 @@ impl Need {
     }
 }
 
+/// Whether read faults in THPs map the huge zero page.
+const USE_ZERO_PAGE: &str = "/sys/kernel/mm/transparent_hugepage/use_zero_page";
+
+/// From 6.16 on, `UFFDIO_MOVE` of the huge zero page maps what is no memory ("mm: add folio_mk_pmd()", e3981db444a0), and
+/// whoever looks at it later falls over. Mended in 7.0; which versions before it got that cannot be asked, only tried, with a panic.
+fn loses_the_zero_page(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(6)), Some(Ok(16..=19))))
+}
+
 /// What this machine lacks, operation by operation.
 #[derive(Debug)]
 pub(super) struct Lacks(Vec<Option<String>>);
@@ -84,5 +103,25 @@ impl Lacks {
     /// Of an operation, by its place in the table.
     pub(super) fn of(&self, index: usize) -> Option<&str> {
         self.0.get(index)?.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loses_the_zero_page;
+
+    #[test]
+    fn kernels_that_lose_the_zero_page_are_known() {
+        for (release, loses) in [
+            ("6.12.118+deb13-cloud-amd64", false),
+            ("6.16.0", true),
+            ("6.18.15+deb13-cloud-amd64", true),
+            ("6.19-rc1", true),
+            ("7.0.1", false),
+            ("7.16.2", false),
+            ("custom", false),
+        ] {
+            assert_eq!(loses_the_zero_page(release), loses, "{release}");
+        }
     }
 }

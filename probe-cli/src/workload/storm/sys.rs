@@ -125,27 +125,6 @@ pub(super) fn unlock(part: &Part) -> io::Result<()> {
     check(unsafe { libc::munlock(pointer(part.start()), part.len()) })
 }
 
-/// Moves the pages to a memory node; what cannot be moved now stays.
-pub(super) fn move_pages(part: &Part, node: i32) -> io::Result<()> {
-    /// `MPOL_MF_MOVE` (include/uapi/linux/mempolicy.h).
-    const MOVE: i32 = 1 << 1;
-    let pages: Vec<usize> = part.addresses().collect();
-    let nodes = vec![node; pages.len()];
-    let mut status = vec![0_i32; pages.len()];
-    // SAFETY: the three arrays have as many elements as is said; the memory keeps its contents.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_move_pages,
-            0,
-            pages.len(),
-            pages.as_ptr(),
-            nodes.as_ptr(),
-            status.as_mut_ptr(),
-            MOVE,
-        )
-    })
-}
-
 /// One byte of each of some addresses.
 fn bytes(addresses: &[usize]) -> Vec<libc::iovec> {
     addresses.iter().map(|&at| libc::iovec { iov_base: pointer(at), iov_len: 1 }).collect()

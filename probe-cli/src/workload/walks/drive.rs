@@ -8,8 +8,9 @@ use std::{
 
 use super::{
     super::{
-        error::StepError,
+        error::{StepError, Unavailable},
         memory::{Ground, Kind, failed},
+        nodes,
         sys::{Advice, SleepingChild},
     },
     Expected, Outcome,
@@ -17,6 +18,7 @@ use super::{
     sys,
 };
 use crate::{
+    clock,
     event::Path,
     pagemap::scan::{Scanner, category},
     walk::site::Level,
@@ -40,6 +42,11 @@ pub struct Driver {
 const ALL: fn(&Place) -> bool = |_| true;
 const GENERIC: fn(&Place) -> bool = |place| !place.is_hugetlb();
 const ANONYMOUS: fn(&Place) -> bool = |place| place.private && !place.is_hugetlb();
+/// Gigantic pages have no room on the other node, and a THP that tables of PTEs map is split when it moves.
+const MOVABLE: fn(&Place) -> bool = |place| {
+    let is_split = place.leaves == Leaves::Ptes && place.area.unit() > sys::page();
+    place.level() != Level::Pud && !is_split
+};
 const BASE: fn(&Place) -> bool =
     |place| ANONYMOUS(place) && place.full && place.leaves == Leaves::Ptes;
 
@@ -109,6 +116,22 @@ pub const DRIVERS: &[Driver] = &[
         round: |land, _| move_pages(land),
         expected: |place| vec![of_vma("move_pages", place, place.pmds(), place.pmds())],
         takes: ALL,
+        whole: false,
+    },
+    Driver {
+        walker: "rmap_migrate",
+        about: "move_pages moves everything to another memory node, and back",
+        round: |land, _| migrate(land),
+        expected: |place| {
+            let moves = 2 * place.folios().count() as u64;
+            vec![
+                of_vma("rmap_migrate", place, moves, 0),
+                of_vma("rmap_restore", place, moves, 0),
+                // Each page that is to move is looked up, and one more to learn where they are.
+                of_vma("move_pages", place, moves + 1, moves + 1),
+            ]
+        },
+        takes: MOVABLE,
         whole: false,
     },
     Driver {
@@ -221,19 +244,28 @@ pub const DRIVERS: &[Driver] = &[
 ];
 
 impl Driver {
+    /// It goes over the rest of the process, too.
+    #[must_use]
+    pub const fn is_of_whole_process(&self) -> bool {
+        self.whole
+    }
+
     /// So many rounds over a space.
     pub(super) fn drive(&self, land: &Land, ground: &Ground, rounds: u64) -> Outcome {
-        let mut outcome = Outcome { walker: self.walker, skipped: None, expected: Vec::new() };
+        let mut outcome =
+            Outcome { walker: self.walker, skipped: None, ns: 0, expected: Vec::new() };
         if !self.whole && !land.places.iter().any(self.takes) && self.walker != "fork" {
             outcome.skipped = Some("it does not concern this space".to_owned());
             return outcome;
         }
+        let begin = clock::monotonic();
         for _ in 0..rounds {
             if let Err(error) = (self.round)(land, ground) {
                 outcome.skipped = Some(error.to_string());
                 return outcome;
             }
         }
+        outcome.ns = clock::monotonic().saturating_sub(begin);
         let all = land.places.iter().filter(|place| (self.takes)(place)).flat_map(self.expected);
         let forked = (self.walker == "fork").then(generic_vmas).flatten();
         for expected in all.chain(forked) {
@@ -345,11 +377,16 @@ fn clear_refs() -> Result<(), StepError> {
 
 const PAGEMAP: &str = "/proc/self/pagemap";
 
+/// Room for what the kernel writes, whose pages are there: a fault in the middle of a walk would be a part of it.
+fn written(length: usize) -> Vec<u8> {
+    vec![u8::MAX; length]
+}
+
 fn pagemap(land: &Land, ground: &Ground) -> Result<(), StepError> {
     let failed = |source| StepError::File { path: PAGEMAP, source };
     let file = File::open(PAGEMAP).map_err(failed)?;
     let page = ground.machine.page;
-    let mut entries = vec![0_u8; ground.machine.pages_per_pmd() * 8];
+    let mut entries = written(ground.machine.pages_per_pmd() * 8);
     for piece in land.places.iter().flat_map(|place| place.area.pmds()) {
         let entries = entries.get_mut(..piece.len() / page * 8).unwrap_or_default();
         file.read_exact_at(entries, (piece.start / page * 8) as u64).map_err(failed)?;
@@ -371,7 +408,7 @@ fn pagemap_scan(land: &Land) -> Result<(), StepError> {
 fn mincore(land: &Land) -> Result<(), StepError> {
     each(land, ALL, |place| {
         let range = place.range();
-        let mut vector = vec![0; range.len().div_ceil(sys::page())];
+        let mut vector = written(range.len().div_ceil(sys::page()));
         call("mincore", place, sys::mincore(&range, &mut vector))
     })
 }
@@ -379,8 +416,26 @@ fn mincore(land: &Land) -> Result<(), StepError> {
 fn move_pages(land: &Land) -> Result<(), StepError> {
     each(land, ALL, |place| {
         let addresses: Vec<usize> = place.area.pmds().map(|pmd| pmd.start).collect();
-        let mut status = vec![0; addresses.len()];
-        call("move_pages", place, sys::nodes_of(&addresses, &mut status))
+        call("move_pages", place, nodes::of_pages(&addresses).map(drop))
+    })
+}
+
+/// To another node and back, so that everything is where it was.
+fn migrate(land: &Land) -> Result<(), StepError> {
+    each(land, MOVABLE, |place| {
+        let failed = failed("move_pages", &place.range());
+        let folios: Vec<usize> = place.folios().collect();
+        let first = folios.get(..1).unwrap_or_default();
+        let Some(&here) = nodes::of_pages(first).map_err(failed)?.first() else { return Ok(()) };
+        let there = nodes::another(here).ok_or(Unavailable::OneNode)?;
+        for node in [there, here] {
+            let now = nodes::move_to(&folios, node).map_err(failed)?;
+            let stayed = now.iter().filter(|&&now| now != node).count();
+            if stayed > 0 {
+                return Err(StepError::Stayed { stayed, pages: folios.len() });
+            }
+        }
+        Ok(())
     })
 }
 

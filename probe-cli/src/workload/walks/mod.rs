@@ -4,18 +4,21 @@
 //! `walkprobe walks` counts can be compared. The rest of this process is walked by some walkers too: those say so.
 
 mod drive;
+pub mod serve;
 mod space;
+mod still;
 mod sys;
 
 use std::io::{self, BufRead, Write};
 
 use serde::Serialize;
 
+use self::still::Still;
 pub use self::{
     drive::{DRIVERS, Driver},
     space::{SPACES, Space},
 };
-use super::{error::StepError, memory::Ground, sys::NoNumaBalancing};
+use super::{error::StepError, memory::Ground};
 use crate::{event::Path, walk::site::Level};
 
 /// What is to be done.
@@ -54,6 +57,8 @@ pub struct Outcome {
     /// Why it could not be driven; absent when it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// The time of all rounds together, in ns.
+    pub ns: u64,
     /// The calls of functions of the kernel that it caused, those of other walkers too.
     pub expected: Vec<Expected>,
 }
@@ -82,6 +87,9 @@ pub enum WalksError {
     /// The space could not be built.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// A line that asks for nothing there is.
+    #[error("`{0}` is no request: `space NAME BLOCKS` and `drive WALKER ROUNDS` are")]
+    Request(String),
     /// Nobody answered, or nobody could be told.
     #[error("cannot wait for a line of standard input: {0}")]
     Talk(#[from] io::Error),
@@ -98,7 +106,7 @@ impl Walks {
         words: &mut impl BufRead,
         answers: &mut impl Write,
     ) -> Result<Report, WalksError> {
-        let _policy = NoNumaBalancing::begin();
+        let _still = Still::begin();
         let mut ground = Ground::new();
         let land = match self.space {
             Some(space) => space.build(&ground, self.blocks)?,

@@ -127,6 +127,12 @@ impl Place {
         self.area.pmds().count() as u64
     }
 
+    /// Where each of its folios begins.
+    pub(super) fn folios(&self) -> impl Iterator<Item = usize> + use<> {
+        let unit = if self.full { self.area.unit() } else { self.area.range().len().min(HUGE) };
+        self.area.range().step_by(unit)
+    }
+
     /// The level of its leaves.
     pub(super) fn level(&self) -> Level {
         match self.leaves {

@@ -2,7 +2,10 @@
 
 use std::{fs, io};
 
-use crate::workload::storm::{arena::Scene, need::Need, sys, table::Operation};
+use crate::workload::{
+    nodes,
+    storm::{arena::Scene, need::Need, table::Operation},
+};
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new("migrate", 12, &[Need::Nodes], "move_pages to one of two memory nodes", migrate),
@@ -17,7 +20,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
 
 fn migrate(scene: &mut Scene<'_>) -> io::Result<()> {
     let node = scene.dice.i32(0..2);
-    sys::move_pages(&scene.part(), node)
+    let pages: Vec<usize> = scene.part().addresses().collect();
+    nodes::move_to(&pages, node).map(drop)
 }
 
 fn compact(_: &mut Scene<'_>) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::workload::storm::{
 const ANY: &[Need] = &[Need::Uffd(Feature::Missing)];
 const PROTECT: &[Need] = &[Need::Uffd(Feature::Protect)];
 const POISON: &[Need] = &[Need::Uffd(Feature::Poison)];
-const MOVE: &[Need] = &[Need::Uffd(Feature::Move)];
+const MOVE: &[Need] = &[Need::Uffd(Feature::Move), Need::MovableZero];
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation::new(

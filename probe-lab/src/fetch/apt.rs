@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use crate::exec;
+use crate::fetch::mirror::Mirror;
+use crate::fetch::{Cache, FetchError};
 
-use crate::cache::Cache;
-use crate::mirror::Mirror;
-use crate::{exec, say};
+type Result<T> = std::result::Result<T, FetchError>;
 
 const KEYRING: &str = "usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -41,25 +41,31 @@ Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
 
 /// One version of a package that can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) package: String,
-    pub(crate) version: String,
+pub struct Candidate {
+    /// Its name.
+    pub package: String,
+    /// The version, as Debian writes it.
+    pub version: String,
 }
 
 /// A private apt.
 #[derive(Debug)]
-pub(crate) struct Apt {
+pub struct Apt {
     folder: PathBuf,
     conf: PathBuf,
 }
 
 impl Apt {
     /// The suites of [`SUITES`], whatever this machine runs; packages to look into, not to install.
-    pub(crate) fn all_suites(cache: &Cache) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// This machine is not Debian, or the cache cannot be written to.
+    pub fn all_suites(cache: &Cache) -> Result<Self> {
         let apt = Self::new(cache, "apt/suites")?;
         let parts = apt.folder.join("parts");
-        fs::create_dir_all(&parts)?;
-        fs::write(apt.folder.join("status"), "")?;
+        fs::create_dir_all(&parts).map_err(FetchError::file("create", parts))?;
+        write(&apt.folder.join("status"), "")?;
         let here = apt.folder.display();
         apt.configure(&format!(
             "Dir::Etc::SourceList \"{here}/sources.list\";\nDir::Etc::SourceParts \"{here}/parts\";\n\
@@ -71,7 +77,11 @@ impl Apt {
     }
 
     /// The suites that this machine installs from, with its own idea of what is installed.
-    pub(crate) fn this_machine(cache: &Cache) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// This machine is not Debian, or the cache cannot be written to.
+    pub fn this_machine(cache: &Cache) -> Result<Self> {
         let apt = Self::new(cache, "apt/machine")?;
         apt.configure("")?;
         Ok(apt)
@@ -79,13 +89,12 @@ impl Apt {
 
     fn new(cache: &Cache, name: &str) -> Result<Self> {
         if exec::on_path("apt-get").is_none() || !Path::new("/").join(KEYRING).is_file() {
-            bail!("this machine is not Debian, whose packages are fetched here");
+            return Err(FetchError::NotDebian);
         }
         let folder = cache.path(name);
         for part in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(folder.join(part)).with_context(|| {
-                format!("cannot write to the cache folder {}", folder.display())
-            })?;
+            let part = folder.join(part);
+            fs::create_dir_all(&part).map_err(FetchError::file("create", part))?;
         }
         let conf = folder.join("apt.conf");
         Ok(Self { folder, conf })
@@ -96,7 +105,7 @@ impl Apt {
         let text = format!(
             "{SETTINGS}Dir::State::Lists \"{here}/lists\";\nDir::Cache \"{here}/cache\";\n{more}"
         );
-        fs::write(&self.conf, text).with_context(|| format!("cannot write {}", self.conf.display()))
+        write(&self.conf, &text)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -106,12 +115,17 @@ impl Apt {
     }
 
     /// Whether the lists have been fetched at least once.
-    pub(crate) fn has_lists(&self) -> bool {
+    #[must_use]
+    pub fn has_lists(&self) -> bool {
         self.folder.join("updated").is_file()
     }
 
     /// Fetches the lists of [`Apt::all_suites`]. A suite that cannot be had is left out, with a note.
-    pub(crate) fn update_suites(&self, cache: &Cache) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// No suite can be had at all.
+    pub fn update_suites(&self, cache: &Cache) -> Result<()> {
         let machine = Self::this_machine(cache)?;
         let uris = exec::output(machine.command("apt-get").args(["update", "--print-uris"]))?;
         let mirror = Mirror::from_uris(&uris)?;
@@ -120,46 +134,41 @@ impl Apt {
         self.write_sources(&mirror, &keyring)?;
         let mut complaint = self.try_update()?;
         if complaint.contains("NO_PUBKEY") {
-            say::note(
+            cache.progress().note(
                 "some suites have newer keys: fetching the keyring through those that verify",
             );
             self.extend_keyring()?;
             self.write_sources(&mirror, &self.folder.join("keyring").join(KEYRING))?;
             complaint = self.try_update()?;
         }
-        let lists = fs::read_dir(self.folder.join("lists"))?.flatten();
-        if !lists.into_iter().any(|file| file.file_name().to_string_lossy().contains("_Packages")) {
-            bail!(
-                "no list of Debian packages could be fetched; is this machine online? apt-get said: {complaint}"
-            );
+        let lists = self.folder.join("lists");
+        let mut files = fs::read_dir(&lists).map_err(FetchError::file("read", &lists))?.flatten();
+        if !files.any(|file| file.file_name().to_string_lossy().contains("_Packages")) {
+            return Err(FetchError::NoLists { said: complaint });
         }
         for line in complaint.lines() {
-            say::note(line);
+            cache.progress().note(line);
         }
-        fs::write(self.folder.join("updated"), "")?;
-        Ok(())
+        write(&self.folder.join("updated"), "")
     }
 
     /// Fetches the lists of [`Apt::this_machine`].
-    pub(crate) fn update(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// apt-get fails.
+    pub fn update(&self) -> Result<()> {
         exec::output(self.command("apt-get").arg("update"))?;
         Ok(())
     }
 
     /// Runs the update; gives apt's warnings and errors, which are no failure as long as some suite was had.
     fn try_update(&self) -> Result<String> {
-        let output = self
-            .command("apt-get")
-            .args(["-q", "update"])
-            .output()
-            .context("cannot start apt-get")?;
+        let output = exec::whole_output(self.command("apt-get").args(["-q", "update"]))?;
         let said = String::from_utf8_lossy(&output.stderr);
         let complaints =
             said.lines().filter(|line| line.starts_with("E:") || line.starts_with("W:"));
-        Ok(complaints.collect::<Vec<_>>().join(
-            "
-",
-        ))
+        Ok(complaints.collect::<Vec<_>>().join("\n"))
     }
 
     fn write_sources(&self, mirror: &Mirror, keyring: &Path) -> Result<()> {
@@ -168,13 +177,13 @@ impl Apt {
         };
         let main = SUITES.iter().map(|suite| line(&mirror.main, suite));
         let security = SECURITY_SUITES.iter().map(|suite| line(&mirror.security, suite));
-        fs::write(self.folder.join("sources.list"), main.chain(security).collect::<String>())?;
-        Ok(())
+        write(&self.folder.join("sources.list"), &main.chain(security).collect::<String>())
     }
 
     /// The newest keyring package among the suites that could be verified.
     fn extend_keyring(&self) -> Result<()> {
-        let scratch = tempfile::tempdir_in(&self.folder)?;
+        let scratch = tempfile::tempdir_in(&self.folder);
+        let scratch = scratch.map_err(FetchError::file("write to", &self.folder))?;
         let debs = self.download(&["debian-archive-keyring".to_owned()], scratch.path())?;
         for deb in debs {
             unpack(&deb, &self.folder.join("keyring"))?;
@@ -183,7 +192,11 @@ impl Apt {
     }
 
     /// All versions of the packages whose names match a regular expression.
-    pub(crate) fn candidates(&self, pattern: &str) -> Result<Vec<Candidate>> {
+    ///
+    /// # Errors
+    ///
+    /// apt-cache fails.
+    pub fn candidates(&self, pattern: &str) -> Result<Vec<Candidate>> {
         let found =
             exec::output(self.command("apt-cache").args(["search", "--names-only", pattern]))?;
         let names: Vec<&str> = found.lines().filter_map(|line| line.split(' ').next()).collect();
@@ -195,7 +208,11 @@ impl Apt {
     }
 
     /// Downloads packages (`name` or `name=version`) into a folder; gives the files there.
-    pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
+    ///
+    /// # Errors
+    ///
+    /// apt-get fails.
+    pub fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
         exec::output(
             self.command("apt-get").args(["-q", "download"]).args(packages).current_dir(folder),
         )?;
@@ -204,12 +221,17 @@ impl Apt {
 
     /// Downloads packages into a folder, with whatever they need and this apt's machine lacks, installing
     /// nothing. The machine of [`Apt::all_suites`] has nothing yet.
-    pub(crate) fn download_with_dependencies(
+    ///
+    /// # Errors
+    ///
+    /// apt-get fails.
+    pub fn download_with_dependencies(
         &self,
         packages: &[&str],
         folder: &Path,
     ) -> Result<Vec<PathBuf>> {
-        fs::create_dir_all(folder.join("partial"))?;
+        let partial = folder.join("partial");
+        fs::create_dir_all(&partial).map_err(FetchError::file("create", partial))?;
         exec::output(
             self.command("apt-get")
                 .arg("-o")
@@ -222,7 +244,11 @@ impl Apt {
 }
 
 /// Unpacks a package of this machine's suite, and those that it needs, into a folder of the cache; `finish` adds to it.
-pub(crate) fn install(
+///
+/// # Errors
+///
+/// The package cannot be fetched or unpacked, or those of `finish`.
+pub fn install(
     cache: &Cache,
     package: &str,
     folder: &str,
@@ -241,20 +267,29 @@ pub(crate) fn install(
 }
 
 /// Unpacks a package into a folder.
-pub(crate) fn unpack(deb: &Path, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
+///
+/// # Errors
+///
+/// dpkg fails.
+pub fn unpack(deb: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(FetchError::file("create", folder))?;
     exec::output(Command::new("dpkg").arg("-x").arg(deb).arg(folder))?;
     Ok(())
 }
 
 fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut debs: Vec<PathBuf> = fs::read_dir(folder)?
+    let mut debs: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(FetchError::file("read", folder))?
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .collect();
     debs.sort();
     Ok(debs)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(FetchError::file("write", path))
 }
 
 /// A line of `apt-cache madison`: ` package | version | source`.

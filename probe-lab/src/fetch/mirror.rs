@@ -1,6 +1,6 @@
 //! Which Debian mirror this machine uses: read from its own apt configuration, lists or no lists.
 
-use anyhow::{Context as _, Result};
+use crate::fetch::FetchError;
 
 /// The addresses from which this machine gets Debian.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Mirror {
     ///
     /// A third party's archive may use Debian's suite names; Debian's own is the one that has the updates
     /// suite too, or whose address ends like an archive's. A wrong guess fails the signature check.
-    pub(crate) fn from_uris(uris: &str) -> Result<Self> {
+    pub(crate) fn from_uris(uris: &str) -> Result<Self, FetchError> {
         let sources: Vec<Source> = uris.lines().filter_map(source).collect();
         let main = sources
             .iter()
@@ -31,7 +31,7 @@ impl Mirror {
             .max_by_key(|source| {
                 (has_updates(&sources, source.base), source.base.ends_with("/debian"))
             })
-            .context("this machine's apt configuration names no Debian archive")?
+            .ok_or(FetchError::NoArchive)?
             .base;
         let security = sources
             .iter()
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debian_is_told_from_other_archives() -> Result<()> {
+    fn debian_is_told_from_other_archives() -> Result<(), FetchError> {
         let uris = "\
 'http://third.example/linux/debian/dists/bookworm/InRelease' third 0 
 'http://mirror.example/d/dists/bookworm/InRelease' a 0 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn security_is_guessed_when_not_configured() -> Result<()> {
+    fn security_is_guessed_when_not_configured() -> Result<(), FetchError> {
         let mirror =
             Mirror::from_uris("'http://mirror.example/debian/dists/sid/InRelease' a 0 \n")?;
         assert_eq!(mirror.security, "http://mirror.example/debian-security");

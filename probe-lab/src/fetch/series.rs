@@ -4,31 +4,35 @@ use std::str::FromStr as _;
 
 use debversion::Version;
 
-use crate::apt::Candidate;
+use crate::fetch::apt::Candidate;
 
 /// All series, oldest first.
-pub(crate) const ALL: &[&str] =
+pub const ALL: &[&str] =
     &["5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"];
-/// The series that `setup` fetches and `test` boots unless told otherwise.
-pub(crate) const DEFAULT: &[&str] = &["6.1", "6.12", "6.18", "7.2"];
+/// The series that are fetched and tested unless told otherwise.
+pub const DEFAULT: &[&str] = &["6.1", "6.12", "6.18", "7.2"];
+
+/// The newest of [`DEFAULT`], which a guest has unless told otherwise.
+pub const NEWEST_DEFAULT: &str = "7.2";
 
 /// The names of all packages that hold a kernel image or belong to one.
-pub(crate) const PACKAGES: &str = "^linux-(image|binary|base|modules)-[0-9].*-cloud-amd64$";
+pub const PACKAGES: &str = "^linux-(image|binary|base|modules)-[0-9].*-cloud-amd64$";
 const FLAVOUR: &str = "-cloud-amd64";
 
 /// The packages of one kernel, all of one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KernelPackages {
+pub struct KernelPackages {
     /// What `uname -r` says there.
-    pub(crate) release: String,
+    pub release: String,
     /// The version of the packages.
-    pub(crate) version: String,
+    pub version: String,
     /// Their names: one for older kernels; image, modules and configuration apart for newer ones.
-    pub(crate) names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 /// The newest kernel of a series among all that can be had.
-pub(crate) fn newest(series: &str, candidates: &[Candidate]) -> Option<KernelPackages> {
+#[must_use]
+pub fn newest(series: &str, candidates: &[Candidate]) -> Option<KernelPackages> {
     let best = candidates
         .iter()
         .filter(|candidate| belongs(&candidate.version, series))
@@ -117,6 +121,11 @@ mod tests {
             names,
             ["binary", "modules", "base"].map(|part| format!("linux-{part}-7.3-cloud-amd64"))
         );
+    }
+
+    #[test]
+    fn a_guest_has_the_newest_of_those_that_are_tested() {
+        assert_eq!(DEFAULT.last(), Some(&NEWEST_DEFAULT));
     }
 
     #[test]

@@ -1,0 +1,6 @@
+//! Suites of walkers driven over known address spaces, measured sample by sample: what `walkprobe check` compares.
+
+pub mod measure;
+pub mod results;
+mod subject;
+pub mod suite;

@@ -1,5 +1,0 @@
-//! The first process of a guest.
-
-fn main() {
-    probe_lab::guest::run();
-}
