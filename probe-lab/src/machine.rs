@@ -38,7 +38,7 @@ pub struct Machine {
     /// Files to copy out of the guest when the command has ended.
     pub copy_out: Vec<CopiedFile>,
     /// Count instructions instead of time, on one CPU, and keep all that differs from run to run away: the same machine then
-    /// gives the same output again. The command has no input, and what it writes comes when it has ended, standard output first.
+    /// counts the same again (docs/lab.md says how equal times are). The command has no input, and what it writes comes when it has ended, standard output first.
     pub deterministic: bool,
     /// The program to run and its arguments.
     pub command: Vec<String>,

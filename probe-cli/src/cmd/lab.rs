@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "deterministic",
         value_parser = clap::value_parser!(u32).range(1..=MOST_CPUS))]
     cpus: u32,
-    /// Count instructions instead of time, on one CPU, with nothing from outside: the same machine gives the same output again
+    /// Count instructions instead of time, on one CPU, with nothing from outside: the same machine counts the same again
     #[arg(long)]
     deterministic: bool,
     /// Words for the kernel's command line; `hugepages=` replaces the default of 64 pages of 2 MiB
